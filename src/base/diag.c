@@ -1,0 +1,180 @@
+#include "base/diag.h"
+
+#include "base/arena.h"
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+/* A file with more errors than this is not the file the user meant. */
+#define ENTRIES_MAX 1000
+
+void diag_init(struct diag *diag, struct arena *arena)
+{
+    *diag = (struct diag){.arena = arena};
+}
+
+static struct str format_in(struct arena *arena, const char *format, va_list args)
+{
+    char line[1024];
+    int len = vsnprintf(line, sizeof line, format, args);
+    if (len < 0)
+        return (struct str){0};
+    size_t n = (size_t)len < sizeof line ? (size_t)len : sizeof line - 1;
+    return str_dup(arena, str_from(line, n));
+}
+
+static struct diag_pos *pos_copy(struct arena *arena, const struct diag_pos *pos)
+{
+    struct diag_pos *copy = ARENA_NEW(arena, struct diag_pos);
+    if (copy == NULL)
+        return NULL;
+    *copy = *pos;
+    copy->file = str_dup(arena, pos->file);
+    copy->text = str_dup(arena, pos->text);
+    if (pos->in != NULL)
+        copy->in = pos_copy(arena, pos->in);
+    return copy;
+}
+
+static void diag_add(struct diag *diag, enum diag_level level, const struct diag_pos *pos,
+                     const char *format, va_list args)
+{
+    unsigned *count = level == DIAG_ERROR     ? &diag->errors
+                      : level == DIAG_WARNING ? &diag->warnings
+                                              : &diag->notices;
+    if (++*count > ENTRIES_MAX)
+        return;
+    struct diag_entry *entry = ARENA_NEW(diag->arena, struct diag_entry);
+    if (entry == NULL)
+        return;
+    entry->level = level;
+    entry->message = format_in(diag->arena, format, args);
+    struct diag_pos *copy = pos ? pos_copy(diag->arena, pos) : NULL;
+    if (copy != NULL) {
+        entry->pos = *copy;
+        entry->has_pos = true;
+    }
+    if (diag->last)
+        diag->last->next = entry;
+    else
+        diag->first = entry;
+    diag->last = entry;
+}
+
+void diag_error(struct diag *diag, const struct diag_pos *pos, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    diag_add(diag, DIAG_ERROR, pos, format, args);
+    va_end(args);
+}
+
+void diag_warning(struct diag *diag, const struct diag_pos *pos, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    diag_add(diag, DIAG_WARNING, pos, format, args);
+    va_end(args);
+}
+
+void diag_notice(struct diag *diag, const struct diag_pos *pos, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    diag_add(diag, DIAG_NOTICE, pos, format, args);
+    va_end(args);
+}
+
+void diag_hint(struct diag *diag, const char *format, ...)
+{
+    if (diag->last == NULL)
+        return;
+    va_list args;
+    va_start(args, format);
+    diag->last->hint = format_in(diag->arena, format, args);
+    va_end(args);
+}
+
+static const char *const level_names[] = {"error", "warning", "notice"};
+
+static void render_caret(const struct diag_entry *entry, struct text *out, bool colour)
+{
+    const struct diag_pos *pos = &entry->pos;
+    text_printf(out, "    %5u | ", (unsigned)pos->line);
+    for (size_t i = 0; i < pos->text.len; i++) /* tabs as one space, so that the caret fits */
+        if (pos->text.at[i] == '\t')
+            text_add_byte(out, ' ');
+        else if (pos->text.at[i] == '\\')
+            text_add_byte(out, '\\');
+        else
+            text_add_escaped(out, str_sub(pos->text, i, 1));
+    text_add_z(out, "\n          | ");
+    for (uint32_t i = 1; i < pos->column; i++)
+        text_add_byte(out, ' ');
+    text_add_z(out, colour ? "\033[1;32m^" : "^");
+    for (uint32_t i = 1; i < pos->width; i++)
+        text_add_byte(out, '~');
+    if (colour)
+        text_add_z(out, "\033[0m");
+    if (entry->hint.len) {
+        text_add_byte(out, ' ');
+        text_add_escaped(out, entry->hint);
+    }
+    text_add_byte(out, '\n');
+}
+
+void diag_render_entry(const struct diag_entry *entry, struct text *out, bool colour)
+{
+    if (entry->has_pos) {
+        text_add_escaped(out, entry->pos.file);
+        if (entry->pos.line)
+            text_printf(out, ":%u:%u", (unsigned)entry->pos.line, (unsigned)entry->pos.column);
+        text_add_z(out, ": ");
+    }
+    if (entry->level != DIAG_ERROR)
+        text_printf(out, colour ? "\033[1;33m%s:\033[0m " : "%s: ", level_names[entry->level]);
+    text_add_escaped(out, entry->message);
+    text_add_byte(out, '\n');
+    if (entry->has_pos && entry->pos.line)
+        render_caret(entry, out, colour);
+    else if (entry->hint.len) {
+        text_add_z(out, "          = ");
+        text_add_escaped(out, entry->hint);
+        text_add_byte(out, '\n');
+    }
+    for (const struct diag_pos *in = entry->has_pos ? entry->pos.in : NULL; in; in = in->in) {
+        text_add_z(out, "          included from ");
+        text_add_escaped(out, in->file);
+        text_printf(out, ":%u\n", (unsigned)in->line);
+    }
+}
+
+void diag_render(const struct diag *diag, struct text *out, bool colour)
+{
+    for (const struct diag_entry *entry = diag->first; entry != NULL; entry = entry->next)
+        diag_render_entry(entry, out, colour);
+}
+
+void diag_render_json(const struct diag *diag, struct text *out)
+{
+    text_add_byte(out, '[');
+    for (const struct diag_entry *entry = diag->first; entry != NULL; entry = entry->next) {
+        text_printf(out, "%s\n{\"level\":\"%s\"", entry == diag->first ? "" : ",",
+                    level_names[entry->level]);
+        if (entry->has_pos) {
+            text_add_z(out, ",\"file\":");
+            text_add_json(out, entry->pos.file);
+            text_printf(out, ",\"line\":%u,\"column\":%u", (unsigned)entry->pos.line,
+                        (unsigned)entry->pos.column);
+        }
+        text_add_z(out, ",\"message\":");
+        text_add_json(out, entry->message);
+        if (entry->hint.len) {
+            text_add_z(out, ",\"hint\":");
+            text_add_json(out, entry->hint);
+        }
+        text_add_byte(out, '}');
+    }
+    text_add_z(out, "]\n");
+}

@@ -1,0 +1,17 @@
+#!/bin/sh
+# Installs the packages that building and testing need and that are missing. Debian 12, Ubuntu 24.04.
+set -eu
+want="build-essential cmake ninja-build pkg-config libgnutls28-dev libssl-dev libpcre2-dev zlib1g-dev
+libbrotli-dev libzstd-dev libc-ares-dev libcmocka-dev clang-format python3 python3-pytest
+python3-pytest-timeout python3-websockets curl openssl gnutls-bin iproute2 brotli zstd"
+missing=""
+for package in $want; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+echo "installing:$missing"
+sudo=""
+[ "$(id -u)" = 0 ] || sudo="sudo"
+$sudo apt-get update -qq
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
