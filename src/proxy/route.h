@@ -1,0 +1,49 @@
+/*
+ * From a request to its route: a pure look-up without effect. The order is that of the
+ * configuration language: exact paths; regular expressions in file order; prefixes, longest first.
+ * Of one pattern several times the first whose conditions all hold; where none holds the search goes
+ * on. Exact paths are a hash, prefixes a radix tree: 10,000 routes cost what ten do.
+ */
+#ifndef PC_PROXY_ROUTE_H
+#define PC_PROXY_ROUTE_H
+
+#include "http/message.h"
+#include "proxy/snapshot.h"
+
+struct diag;
+
+struct route_query {
+    const struct message *request;
+    struct str path;  /* canonical */
+    struct str query; /* raw, without '?' */
+    const struct addr *client;
+};
+
+struct route_match {
+    const struct route *route;
+    struct str groups[10]; /* of the regular expression, else empty */
+    struct str rest;       /* what the pattern's `*` matched */
+    bool to_slash;         /* `/x` asked where only `/x/ *` exists: answer 308 to `/x/` */
+};
+
+/*
+ * Builds the look-up tables of a site's routes in its part's arena and finds what can never be
+ * reached (errors in `diag`, by `pos_of`). False at the arena's cap.
+ */
+struct router *router_build(struct arena *arena, struct route *routes, size_t count)
+    __attribute__((warn_unused_result));
+
+/*
+ * A route that no request can ever reach, with the one that hides it: the same pattern earlier
+ * without `when`. Start with `*at` 0; false at the end.
+ */
+bool router_hidden(const struct route *routes, size_t count, size_t *at, const struct route **hidden,
+                   const struct route **by);
+
+bool router_find(const struct router *router, const struct route_query *query,
+                 struct route_match *match);
+
+/* One `when` line, for explanations too. */
+bool condition_holds(const struct condition *condition, const struct route_query *query);
+
+#endif
