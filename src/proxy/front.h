@@ -1,0 +1,60 @@
+/*
+ * One thread's share of the proxy: the snapshot it serves by, the sockets it accepts from, its
+ * sessions, pools and counters. The worker makes one per event loop. All functions are called on
+ * the loop's thread (from elsewhere through loop_post()).
+ */
+#ifndef PC_PROXY_FRONT_H
+#define PC_PROXY_FRONT_H
+
+#include "net/addr.h"
+
+struct loop;
+struct log_ring;       /* observe/log_thread.h */
+struct resolver;       /* net/resolver.h */
+struct snapshot;       /* proxy/snapshot.h */
+struct tls_tickets;    /* tls/tls_tickets.h */
+struct front;
+
+struct front_conf {
+    struct loop *loop;
+    unsigned thread; /* below SNAPSHOT_THREADS_MAX */
+    struct resolver *resolver;
+    struct log_ring *log;
+    struct tls_tickets *tickets; /* shared by all threads */
+};
+
+/* Read by other threads at any time; each only grows but `sessions` and `exchanges`. */
+struct front_counters {
+    _Atomic uint64_t accepted, handshakes, handshakes_failed, requests, refused, bytes_in, bytes_out;
+    _Atomic uint64_t sessions, exchanges; /* now */
+};
+
+struct front *front_new(const struct front_conf *conf) __attribute__((warn_unused_result));
+/* After front_drain() and when front_idle(), or at the process's end: closes what is left. */
+void front_end(struct front *front);
+
+/* From now on new exchanges go by this snapshot. The first call starts service. */
+void front_use(struct front *front, struct snapshot *snapshot);
+/* The generation it uses; readable from any thread. */
+uint64_t front_generation(const struct front *front);
+
+/*
+ * Accepts from a listening socket; the descriptor now belongs to the front. `addr` and `tls` tell
+ * which listener of the snapshot it is (sockets of one address are one listener). Sockets whose
+ * listener the current snapshot does not have are left alone until it does.
+ */
+bool front_listen(struct front *front, const struct addr *addr, bool tls, int fd)
+    __attribute__((warn_unused_result));
+/* Takes what waits in the sockets' queues, then closes them: the address has left the file. */
+void front_unlisten(struct front *front, const struct addr *addr);
+
+/*
+ * Stops accepting (the sockets stay with the supervisor), ends idle connections, answers open
+ * exchanges with `Connection: close`. With `now` everything is cut.
+ */
+void front_drain(struct front *front, bool now);
+bool front_idle(const struct front *front);
+
+const struct front_counters *front_counters(const struct front *front);
+
+#endif
