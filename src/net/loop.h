@@ -54,7 +54,8 @@ void timer_clear(struct loop_timer *timer);
 
 /* Runs at the end of this turn, after all events: the place to free. */
 void loop_defer(struct loop *loop, struct loop_task *task);
-/* Runs on the loop's thread soon; from any thread. The poster gives up the task until it has run. */
+/* Runs on the loop's thread soon; from any thread. The poster gives up the task until it has run.
+ */
 void loop_post(struct loop *loop, struct loop_task *task);
 
 /* Turns and the start of the present one (monotonic ms, 0 while waiting): for a watchdog. */

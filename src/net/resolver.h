@@ -1,7 +1,7 @@
 /*
  * Names to addresses without blocking a loop. The queries run on one loop (c-ares, `localhost` and
- * the hosts file first); every loop has a `struct resolver` of its own with a small cache by TTL, so
- * that an answer at hand costs no lock. resolv.conf and hosts come as texts: the process that
+ * the hosts file first); every loop has a `struct resolver` of its own with a small cache by TTL,
+ * so that an answer at hand costs no lock. resolv.conf and hosts come as texts: the process that
  * resolves may open no file.
  */
 #ifndef PC_NET_RESOLVER_H
@@ -16,7 +16,7 @@ struct resolver;     /* one per loop */
 enum { RESOLVER_ADDRS_MAX = 16 };
 
 struct resolver_answer {
-    unsigned count; /* 0: failed, see why */
+    unsigned count;                        /* 0: failed, see why */
     struct addr addrs[RESOLVER_ADDRS_MAX]; /* ports are 0; order: as the resolver sorted them */
     const char *why;
 };

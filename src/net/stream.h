@@ -75,14 +75,38 @@ static inline void stream_send_str(struct stream *s, struct str bytes)
     struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.at, .iov_len = bytes.len};
     s->ops->send(s, &iov, 1);
 }
-static inline size_t stream_backlog(const struct stream *s) { return s->ops->backlog(s); }
-static inline void stream_pause(struct stream *s, bool paused) { s->ops->pause(s, paused); }
-static inline void stream_finish(struct stream *s) { s->ops->finish(s); }
-static inline void stream_close(struct stream *s) { s->ops->close(s, false); }
-static inline void stream_reset(struct stream *s) { s->ops->close(s, true); }
-static inline struct loop *stream_loop(const struct stream *s) { return s->ops->loop(s); }
-static inline bool stream_healthy(struct stream *s) { return s->ops->healthy(s); }
-static inline int stream_error(const struct stream *s) { return s->ops->error(s); }
+static inline size_t stream_backlog(const struct stream *s)
+{
+    return s->ops->backlog(s);
+}
+static inline void stream_pause(struct stream *s, bool paused)
+{
+    s->ops->pause(s, paused);
+}
+static inline void stream_finish(struct stream *s)
+{
+    s->ops->finish(s);
+}
+static inline void stream_close(struct stream *s)
+{
+    s->ops->close(s, false);
+}
+static inline void stream_reset(struct stream *s)
+{
+    s->ops->close(s, true);
+}
+static inline struct loop *stream_loop(const struct stream *s)
+{
+    return s->ops->loop(s);
+}
+static inline bool stream_healthy(struct stream *s)
+{
+    return s->ops->healthy(s);
+}
+static inline int stream_error(const struct stream *s)
+{
+    return s->ops->error(s);
+}
 static inline const char *stream_error_text(const struct stream *s)
 {
     return s->ops->error_text(s);
