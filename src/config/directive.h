@@ -14,21 +14,28 @@ enum place {
     PLACE_FILE = 1,
     PLACE_SITE = 2,
     PLACE_ROUTE = 4,
+    PLACE_ANY = 7, /* of `include` and the like */
 };
 
 enum {
-    DIRECTIVE_LIST = 1,       /* may be said several times (`+`) */
-    DIRECTIVE_BLOCK = 2,      /* may have a block */
+    DIRECTIVE_LIST = 1,  /* may be said several times (`+`) */
+    DIRECTIVE_BLOCK = 2, /* may have a block */
     DIRECTIVE_NEEDS_BLOCK = 4,
 };
 
 /*
  * `args` is the grammar of the words behind the name, which is also how the reference shows it:
- *   lower-case words are keywords, UPPER-CASE words values of a type (value.h), [x] optional,
- *   a|b alternatives, (…) groups, x… one or more. Examples:
- *     "auto|N"   "on|off|AGE"   "[not] method|from VALUE…"   "N [idle DURATION]|off"
- * A statement that fits it, stands in one of its places and is no forbidden repetition is handed to
- * `apply`, once, with all errors of the arguments' form already told.
+ *   lower-case words (and ~, ->) are keywords, UPPER-CASE words values of a type of value.h,
+ *   [x] optional, (…) groups, x… one or more;
+ *   x|y without spaces: alternatives of single words or groups;
+ *   x | y with spaces: alternatives of all that stands on either side. Examples:
+ *     "auto|N"   "on|off|AGE"   "[not] method|from VALUE…"   "N [idle DURATION] | off"
+ * A statement that fits it, stands in one of its places and is no forbidden repetition has its row
+ * in `statement->directive`, with all errors of the arguments' form already told (check.h).
+ *
+ * The route is the row named "->": its `args` cover all words of the statement, patterns included
+ * ("(PATTERN | ~ REGEX)… -> TARGET…"). A statement with a bare `->` is a route, unless its first
+ * word names a row whose `args` have a `->` of their own (`site`).
  */
 struct directive {
     const char *name;

@@ -10,12 +10,12 @@
 #include "base/str.h"
 
 enum source_kind {
-    SOURCE_CONF,      /* configuration */
-    SOURCE_CERT,      /* certificates, CA bundles */
-    SOURCE_KEY,       /* private keys: wiped when the set ends */
-    SOURCE_DATA,      /* error pages, redirects, … */
-    SOURCE_LIST,      /* names, one a line: the result of a glob, the files of a folder */
-    SOURCE_FACT,      /* what was asked of the system: ${ENV}, the host's name, is there IPv6 … */
+    SOURCE_CONF, /* configuration */
+    SOURCE_CERT, /* certificates, CA bundles */
+    SOURCE_KEY,  /* private keys: wiped when the set ends */
+    SOURCE_DATA, /* error pages, redirects, … */
+    SOURCE_LIST, /* names, one a line: the result of a glob, the files of a folder */
+    SOURCE_FACT, /* what was asked of the system: ${ENV}, the host's name, is there IPv6 … */
 };
 
 struct source {
