@@ -42,6 +42,7 @@ struct directive {
     const char *args;
     unsigned places; /* enum place */
     unsigned flags;
+    unsigned inside;          /* the place its block opens; 0: it has none, or only `include` */
     const char *default_text; /* as the reference shows it; "" for none */
     const char *help;         /* one line */
     const char *more;         /* further sentences, or NULL */
