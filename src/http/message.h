@@ -48,9 +48,9 @@ struct message {
     struct field *fields;
     uint32_t count, capacity;
 
-    uint8_t version;    /* 10, 11, 20, 30 */
-    uint8_t method;     /* enum method; of an answer: of the request it answers */
-    uint16_t status;    /* of an answer, else 0 */
+    uint8_t version; /* 10, 11, 20, 30 */
+    uint8_t method;  /* enum method; of an answer: of the request it answers */
+    uint16_t status; /* of an answer, else 0 */
     struct str method_text, target, reason;
     struct str scheme, authority; /* of absolute-form and HTTP/2; empty else */
 
@@ -73,8 +73,8 @@ const struct field *message_next(const struct message *message, enum header_id i
 struct str message_value(const struct message *message, enum header_id id);
 
 /*
- * Adds at the end. The bytes are not copied. False for a name or value that must not be written
- * (header_name_ok, header_value_ok), and at the arena's cap.
+ * Adds at the end, marked FIELD_ADDED. The bytes are not copied. False for a name or value that
+ * must not be written (header_name_ok, header_value_ok), and at the arena's cap.
  */
 bool message_add(struct message *message, struct str name, struct str value)
     __attribute__((warn_unused_result));
@@ -84,6 +84,12 @@ bool message_add_id(struct message *message, enum header_id id, struct str value
 bool message_set(struct message *message, struct str name, struct str value)
     __attribute__((warn_unused_result));
 bool message_set_id(struct message *message, enum header_id id, struct str value)
+    __attribute__((warn_unused_result));
+/*
+ * For codecs, which have held the bytes against header_name_ok() and header_value_ok() while they
+ * read them: adds a received field without looking again. False at the arena's cap.
+ */
+bool message_push(struct message *message, struct str name, struct str value)
     __attribute__((warn_unused_result));
 void message_remove(struct message *message, struct str name);
 void message_remove_id(struct message *message, enum header_id id);
