@@ -1,0 +1,111 @@
+#include "upstream/origin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void origins_init(struct origins *origins, struct loop *loop)
+{
+    *origins = (struct origins){.loop = loop, .swept_ms = loop_now_ms(loop)};
+}
+
+static void origin_end(struct origin *origin)
+{
+    pool_fini(&origin->pool);
+    free(origin);
+}
+
+void origins_fini(struct origins *origins)
+{
+    for (unsigned i = 0; i < ORIGIN_BUCKETS; i++)
+        while (origins->buckets[i] != NULL) {
+            struct origin *origin = origins->buckets[i];
+            origins->buckets[i] = origin->next;
+            origin_end(origin);
+        }
+    origins->count = 0;
+}
+
+static struct origin **bucket_of(struct origins *origins, uint64_t identity)
+{
+    return &origins->buckets[identity % ORIGIN_BUCKETS];
+}
+
+static bool may_be_forgotten(const struct origins *origins, const struct origin *origin)
+{
+    return origin->in_use == 0 && origin->pool.count == 0 &&
+           loop_now_ms(origins->loop) - origin->last_used_ms > ORIGIN_FORGET_MS;
+}
+
+static void forget_unused(struct origins *origins)
+{
+    origins->swept_ms = loop_now_ms(origins->loop);
+    for (unsigned i = 0; i < ORIGIN_BUCKETS; i++)
+        for (struct origin **at = &origins->buckets[i]; *at != NULL;) {
+            struct origin *origin = *at;
+            if (!may_be_forgotten(origins, origin)) {
+                at = &origin->next;
+                continue;
+            }
+            *at = origin->next;
+            origins->count--;
+            origin_end(origin);
+        }
+}
+
+struct origin *origin_find(const struct origins *origins, uint64_t identity)
+{
+    struct origin *origin = origins->buckets[identity % ORIGIN_BUCKETS];
+    while (origin != NULL && origin->identity != identity)
+        origin = origin->next;
+    return origin;
+}
+
+static struct origin *origin_new(struct origins *origins, const struct origin_conf *conf)
+{
+    if (loop_now_ms(origins->loop) - origins->swept_ms > ORIGIN_FORGET_MS)
+        forget_unused(origins);
+    struct origin *origin = calloc(1, sizeof *origin);
+    if (origin == NULL)
+        return NULL;
+    origin->identity = conf->identity;
+    origin->text_len = conf->text.len < sizeof origin->text ? conf->text.len : sizeof origin->text;
+    if (origin->text_len != 0)
+        memcpy(origin->text, conf->text.at, origin->text_len);
+    pool_init(&origin->pool, origins->loop);
+    struct origin **bucket = bucket_of(origins, conf->identity);
+    origin->next = *bucket;
+    *bucket = origin;
+    origins->count++;
+    return origin;
+}
+
+struct origin *origin_get(struct origins *origins, const struct origin_conf *conf)
+{
+    struct origin *origin = origin_find(origins, conf->identity);
+    if (origin == NULL)
+        origin = origin_new(origins, conf);
+    if (origin != NULL)
+        origin->last_used_ms = loop_now_ms(origins->loop);
+    return origin;
+}
+
+void origin_failed(struct origins *origins, struct origin *origin, const struct upstream_conf *conf)
+{
+    uint64_t now = loop_now_ms(origins->loop);
+    if (origin->failures < UINT32_MAX)
+        origin->failures++;
+    origin->last_failed_ms = now;
+    if (conf->rest_ms != 0 && origin->failures >= conf->rest_after)
+        origin->rests_until_ms = now + conf->rest_ms;
+}
+
+void origin_succeeded(struct origin *origin)
+{
+    origin->failures = 0;
+    origin->rests_until_ms = 0;
+}
+
+bool origin_rests(const struct origins *origins, const struct origin *origin)
+{
+    return origin->rests_until_ms > loop_now_ms(origins->loop);
+}

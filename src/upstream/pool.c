@@ -1,0 +1,146 @@
+#include "upstream/pool.h"
+
+#include <stdlib.h>
+
+/* Between one user and the next a stream must have some user; nothing is expected to reach it. */
+static void nobody_bytes(void *user, struct str bytes)
+{
+    (void)user;
+    (void)bytes;
+}
+static void nobody_end(void *user, enum stream_end end)
+{
+    (void)user;
+    (void)end;
+}
+static void nothing(void *user)
+{
+    (void)user;
+}
+
+static const struct stream_user nobody = {
+    .on_open = nothing, .on_bytes = nobody_bytes, .on_end = nobody_end, .on_drained = nothing};
+
+struct origin_conn *pool_conn_new(struct stream *stream)
+{
+    struct origin_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return NULL;
+    conn->stream = stream;
+    stream_set_user(stream, &nobody, NULL);
+    return conn;
+}
+
+void pool_conn_end(struct origin_conn *conn)
+{
+    stream_close(conn->stream);
+    free(conn);
+}
+
+static void pool_remove(struct pool *pool, struct origin_conn *conn)
+{
+    list_remove(&conn->idle);
+    conn->pool = NULL;
+    pool->count--;
+}
+
+static void pool_close(struct pool *pool, struct origin_conn *conn)
+{
+    pool_remove(pool, conn);
+    pool_conn_end(conn);
+    if (pool->count == 0)
+        timer_clear(&pool->timer);
+}
+
+static void idle_gone(struct origin_conn *conn)
+{
+    pool_close(conn->pool, conn);
+}
+
+/* Bytes that nobody asked for: a late or forged answer, which must not meet the next request
+ * (RFC 9112 9.5), or an origin that says goodbye (408). */
+static void idle_bytes(void *user, struct str bytes)
+{
+    (void)bytes;
+    idle_gone(user);
+}
+
+static void idle_end(void *user, enum stream_end end)
+{
+    (void)end;
+    idle_gone(user);
+}
+
+static const struct stream_user idle_user = {
+    .on_open = nothing, .on_bytes = idle_bytes, .on_end = idle_end, .on_drained = nothing};
+
+/* Closes what is overdue and waits for the next. The members mostly agree on their idle time, but
+ * a reload may have changed it: so all are looked at, which are at most keepalive_max. */
+static void pool_expire(struct loop_timer *timer)
+{
+    struct pool *pool = LIST_OF(timer, struct pool, timer);
+    uint64_t now = loop_now_ms(pool->loop), next = UINT64_MAX;
+    struct link *link = pool->idle.next;
+    while (link != &pool->idle) {
+        struct origin_conn *conn = LIST_OF(link, struct origin_conn, idle);
+        link = link->next;
+        if (conn->idle_until_ms <= now)
+            pool_close(pool, conn);
+        else if (conn->idle_until_ms < next)
+            next = conn->idle_until_ms;
+    }
+    if (next != UINT64_MAX)
+        timer_set(pool->loop, &pool->timer, next - now);
+}
+
+void pool_init(struct pool *pool, struct loop *loop)
+{
+    *pool = (struct pool){.loop = loop, .timer.on_fire = pool_expire};
+    list_init(&pool->idle);
+}
+
+void pool_fini(struct pool *pool)
+{
+    struct link *link;
+    while ((link = list_first(&pool->idle)) != NULL)
+        pool_close(pool, LIST_OF(link, struct origin_conn, idle));
+    timer_clear(&pool->timer);
+}
+
+void pool_add(struct pool *pool, struct origin_conn *conn, uint32_t max, uint32_t idle_ms)
+{
+    while (pool->count >= max)
+        pool_close(pool, LIST_OF(pool->idle.prev, struct origin_conn, idle));
+    conn->last_used_ms = loop_now_ms(pool->loop);
+    conn->idle_until_ms = conn->last_used_ms + idle_ms;
+    conn->pool = pool;
+    list_add_front(&pool->idle, &conn->idle);
+    pool->count++;
+    stream_set_user(conn->stream, &idle_user, conn);
+    /* Only a stream that is read notices that its peer has gone. */
+    stream_pause(conn->stream, false);
+    if (pool->timer.at_ms == 0 || conn->idle_until_ms < pool->timer.at_ms)
+        timer_set(pool->loop, &pool->timer, idle_ms);
+}
+
+struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max)
+{
+    struct link *link;
+    while ((link = list_first(&pool->idle)) != NULL) {
+        struct origin_conn *conn = LIST_OF(link, struct origin_conn, idle);
+        if (idle_ms_max != 0 && loop_now_ms(pool->loop) - conn->last_used_ms > idle_ms_max)
+            return NULL;
+        if (!stream_healthy(conn->stream)) {
+            pool_close(pool, conn);
+            continue;
+        }
+        pool_remove(pool, conn);
+        if (pool->count == 0)
+            timer_clear(&pool->timer);
+        stream_set_user(conn->stream, &nobody, NULL);
+        conn->reused = true;
+        conn->connect_us = 0;
+        return conn;
+    }
+    return NULL;
+}
