@@ -211,6 +211,7 @@ void loop_run(struct loop *loop)
 {
     while (!atomic_load_explicit(&loop->stopped, memory_order_acquire))
         loop_turn(loop);
+    atomic_store_explicit(&loop->stopped, false, memory_order_relaxed); /* it may run again */
 }
 
 void loop_stop(struct loop *loop)
