@@ -33,6 +33,16 @@ struct front *front_new(const struct front_conf *conf) __attribute__((warn_unuse
 /* After front_drain() and when front_idle(), or at the process's end: closes what is left. */
 void front_end(struct front *front);
 
+/*
+ * Which slot of the log ring a log target (snapshot.h: log_target.id) writes to. Before front_use(),
+ * and again whenever a load brings new ones; slots of open exchanges' targets must stay.
+ */
+struct front_log {
+    uint64_t id;
+    unsigned slot;
+};
+void front_set_logs(struct front *front, const struct front_log *logs, size_t count);
+
 /* From now on new exchanges go by this snapshot. The first call starts service. */
 void front_use(struct front *front, struct snapshot *snapshot);
 /* The generation it uses; readable from any thread. */

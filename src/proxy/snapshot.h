@@ -99,7 +99,7 @@ struct error_page {
 };
 
 struct log_conf {
-    int target; /* index into snapshot.logs, -1: off */
+    uint64_t target; /* id of a log_target, 0: off. No index: sites are shared between snapshots */
     bool combined;
     bool show_query, show_cookies, show_authorization;
 };
@@ -205,6 +205,7 @@ struct listener {
 };
 
 struct log_target {
+    uint64_t id; /* hash_stable(1, path), never 0 */
     struct str path; /* "stderr", "syslog", or a file's absolute path */
     uint64_t rotate_bytes; /* 0: never */
     unsigned keep;
