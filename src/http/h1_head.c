@@ -217,13 +217,14 @@ static bool is_coded_and_chunked(struct str value)
 {
     struct str coding;
     bool chunked = false;
-    while (str_split(&value, ',', &coding)) {
+    unsigned count = 0;
+    for (; str_split(&value, ',', &coding); count++) {
         coding = str_trim(coding);
         if (chunked || !grammar_token(coding) || str_eq_nocase(coding, STR("identity")))
             return false;
         chunked = str_eq_nocase(coding, STR("chunked"));
     }
-    return chunked;
+    return chunked && count > 1;
 }
 
 /* DONE with BODY_CHUNKED set, or without the field. */
