@@ -41,15 +41,19 @@ void source_set_end(struct source_set *set);
 bool source_set_pack(struct source_set *set, int *fd, int *keys_fd)
     __attribute__((warn_unused_result));
 
-/* The text, or its failure; never NULL but without memory. The same name is read once. */
+/*
+ * The text, or its failure; never NULL but without memory. The same name is read once. Facts of the
+ * system that are known on disk: "env:NAME", "hostname", "ipv6" (yes, no), "addresses" (of this
+ * machine, one a line); others are put in by the loader.
+ */
 const struct source *source_get(struct source_set *set, enum source_kind kind, struct str name);
-/* Paths that match, sorted, one a line. */
+/* Paths that match, sorted, one a line; remembered as "glob:PATTERN". None is no failure. */
 const struct source *source_glob(struct source_set *set, struct str pattern);
-/* Names of the regular files in a folder, sorted, one a line. */
+/* Names of the regular files in a folder but dotfiles, sorted, one a line; as "folder:PATH". */
 const struct source *source_folder(struct source_set *set, struct str path);
 /* ${NAME}; `why` is set when it is unset. */
 const struct source *source_env(struct source_set *set, struct str name);
-/* Adds a text that is no file (an issued certificate): as if it had been read. */
+/* Adds a text that is no file (an issued certificate), or replaces one: as if it had been read. */
 bool source_put(struct source_set *set, enum source_kind kind, struct str name, struct str bytes)
     __attribute__((warn_unused_result));
 /* True on disk: the loader may read and issue; false: replaying a pack. */

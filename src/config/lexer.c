@@ -1,0 +1,456 @@
+#include "config/lexer.h"
+
+#include "base/text.h"
+
+#include <string.h>
+
+/* A quoted word with more than this was meant to end much earlier. */
+#define WORD_BYTES_MAX ((size_t)1024 * 1024)
+
+/* --- bytes no configuration may hold ------------------------------------------------------------
+ */
+
+/* Length of the well-formed UTF-8 sequence at `p` (RFC 3629), 0 where there is none. */
+static size_t utf8_length(const unsigned char *p, size_t len)
+{
+    if (p[0] < 0x80)
+        return 1;
+    size_t need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+    if (p[0] < 0xc2 || p[0] > 0xf4 || len < need)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    /* overlong forms, surrogates and what lies beyond U+10FFFF */
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return need;
+}
+
+static bool is_bom(struct str s)
+{
+    return str_starts(s, STR("\xef\xbb\xbf"));
+}
+
+static void complain_of_byte(struct lexer *lexer, struct diag_pos *pos, struct str rest)
+{
+    unsigned char c = (unsigned char)rest.at[0];
+    pos->width = 1;
+    if (is_bom(rest)) {
+        pos->width = 3;
+        diag_error(lexer->diag, pos, "byte order mark in the middle of the text");
+    } else if (c >= 0x80) {
+        diag_error(lexer->diag, pos, "byte 0x%02x is not UTF-8", c);
+    } else if (c == '\r') {
+        diag_error(lexer->diag, pos, "carriage return that ends no line");
+    } else {
+        diag_error(lexer->diag, pos, "control byte 0x%02x", c);
+        if (c == 0)
+            diag_hint(lexer->diag, "is this a text file?");
+    }
+}
+
+/* The first complaint of each line is enough. */
+static void check_line(struct lexer *lexer, const struct diag_pos *line)
+{
+    struct str text = line->text;
+    for (size_t i = 0; i < text.len;) {
+        unsigned char c = (unsigned char)text.at[i];
+        size_t step = 1;
+        bool bad = (c < 0x20 && c != '\t') || c == 0x7f;
+        if (c >= 0x80) {
+            step = utf8_length((const unsigned char *)text.at + i, text.len - i);
+            bad = step == 0 || is_bom(str_skip(text, i));
+        }
+        if (bad) {
+            struct diag_pos pos = *line;
+            pos.column = (uint32_t)i + 1;
+            complain_of_byte(lexer, &pos, str_skip(text, i));
+            return;
+        }
+        i += step;
+    }
+}
+
+/* Printable ASCII, TAB and LF need no closer look; eight bytes are judged at once. */
+static bool all_plain(struct str s)
+{
+    bool odd = false;
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char c = (unsigned char)s.at[i];
+        odd |= (c < 0x20 && c != '\t' && c != '\n') || c >= 0x7f;
+    }
+    return !odd;
+}
+
+/* --- lines --------------------------------------------------------------------------------------
+ */
+
+static void begin_line(struct lexer *lexer, size_t at)
+{
+    struct str rest = str_skip(lexer->bytes, at);
+    size_t len = str_find_byte(rest, '\n');
+    if (len == SIZE_MAX)
+        len = rest.len;
+    if (len != 0 && len < rest.len && rest.at[len - 1] == '\r')
+        len--;
+    lexer->line_at = lexer->at = at;
+    lexer->line.line++;
+    lexer->line.text = str_sub(rest, 0, len);
+}
+
+void lexer_init(struct lexer *lexer, struct arena *arena, struct source_set *sources,
+                struct diag *diag, struct str file, struct str bytes, const struct diag_pos *in)
+{
+    *lexer = (struct lexer){.arena = arena, .sources = sources, .diag = diag, .bytes = bytes};
+    if (is_bom(bytes))
+        lexer->bytes = str_skip(bytes, 3);
+    lexer->line = (struct diag_pos){.file = file, .in = in};
+    begin_line(lexer, 0);
+    if (all_plain(lexer->bytes))
+        return;
+    for (;;) {
+        check_line(lexer, &lexer->line);
+        size_t end = str_find_byte(str_skip(lexer->bytes, lexer->line_at), '\n');
+        if (end == SIZE_MAX)
+            break;
+        begin_line(lexer, lexer->line_at + end + 1);
+    }
+    lexer->line.line = 0;
+    begin_line(lexer, 0);
+}
+
+static size_t line_end(const struct lexer *lexer)
+{
+    return lexer->line_at + lexer->line.text.len;
+}
+
+/* Steps over the end of the line, LF or CRLF. */
+static void next_line(struct lexer *lexer)
+{
+    size_t at = line_end(lexer);
+    if (at < lexer->bytes.len && lexer->bytes.at[at] == '\r')
+        at++;
+    begin_line(lexer, at + 1);
+}
+
+static bool at_last_line(const struct lexer *lexer)
+{
+    size_t at = line_end(lexer);
+    return at == lexer->bytes.len;
+}
+
+static struct diag_pos position(const struct lexer *lexer, size_t from, size_t to)
+{
+    struct diag_pos pos = lexer->line;
+    pos.column = (uint32_t)(from - lexer->line_at) + 1;
+    pos.width = to > from ? (uint32_t)(to - from) : 1;
+    return pos;
+}
+
+/* --- what a word means --------------------------------------------------------------------------
+ */
+
+static void add_escape(struct lexer *lexer, char c, size_t at, struct text *out)
+{
+    switch (c) {
+    case 'n':
+        text_add_byte(out, '\n');
+        return;
+    case 't':
+        text_add_byte(out, '\t');
+        return;
+    case '"':
+    case '\\':
+        text_add_byte(out, c);
+        return;
+    default:
+        break;
+    }
+    struct diag_pos pos = position(lexer, at, at + 2);
+    diag_error(lexer->diag, &pos, "unknown escape '\\%c' in \"…\"", c);
+    diag_hint(lexer->diag,
+              "'…' takes every character as it is; here \\\" \\\\ \\n \\t stand alone");
+}
+
+/* A value from outside may hold line ends, as "\n" may, but nothing else a file may not hold. */
+static bool value_is_clean(struct str value)
+{
+    for (size_t i = 0; i < value.len;) {
+        unsigned char c = (unsigned char)value.at[i];
+        size_t step = utf8_length((const unsigned char *)value.at + i, value.len - i);
+        if (step == 0 || (c < 0x20 && c != '\t' && c != '\n') || c == 0x7f)
+            return false;
+        i += step;
+    }
+    return true;
+}
+
+static bool is_env_name(struct str name)
+{
+    if (name.len == 0 || char_is_digit(name.at[0]))
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (!char_is_alpha(name.at[i]) && !char_is_digit(name.at[i]) && name.at[i] != '_')
+            return false;
+    return true;
+}
+
+/* `inside` is what stands between the braces, at offset `at` - 2. */
+static void add_env(struct lexer *lexer, struct str inside, size_t at, struct text *out)
+{
+    struct diag_pos pos = position(lexer, at, at + inside.len + 3);
+    size_t dash = str_find(inside, STR(":-"));
+    struct str name = str_sub(inside, 0, dash);
+    if (!is_env_name(name)) {
+        diag_error(lexer->diag, &pos, "'%.*s' is no name of an environment variable",
+                   STR_ARG(name));
+        diag_hint(lexer->diag, "${NAME} or ${NAME:-default}; a literal ${ is $${");
+        return;
+    }
+    const struct source *value = source_env(lexer->sources, name);
+    if (value != NULL && value->why.len == 0) {
+        if (!value_is_clean(value->bytes))
+            diag_error(lexer->diag, &pos, "the value of ${%.*s} has control bytes or is not UTF-8",
+                       STR_ARG(name));
+        text_add(out, value->bytes);
+    } else if (dash != SIZE_MAX) {
+        text_add(out, str_skip(inside, dash + 2));
+    } else {
+        diag_error(lexer->diag, &pos, "the environment has no variable %.*s", STR_ARG(name));
+        diag_hint(lexer->diag, "set it, or write ${%.*s:-default}", STR_ARG(name));
+    }
+}
+
+/* `${` at `i` of `body`; answers the position behind it. `base` is the offset of `body`. */
+static size_t add_braces(struct lexer *lexer, struct str body, size_t i, size_t base,
+                         struct text *out)
+{
+    size_t end = str_find_byte(str_skip(body, i), '}');
+    if (end == SIZE_MAX) {
+        struct diag_pos pos = position(lexer, base + i, base + i + 2);
+        diag_error(lexer->diag, &pos, "'${' has no '}' in its word");
+        diag_hint(lexer->diag, "${NAME} or ${NAME:-default}; a literal ${ is $${");
+        return body.len;
+    }
+    if (lexer->sources == NULL)
+        text_add(out, str_sub(body, i, end + 1));
+    else
+        add_env(lexer, str_sub(body, i + 2, end - 2), base + i, out);
+    return i + end + 1;
+}
+
+/* Escapes (in "…" only) and ${}. Nothing is looked at twice, so a value never brings new braces. */
+static struct str decode(struct lexer *lexer, struct str body, size_t base, bool quoted)
+{
+    bool plain = str_find(body, STR("${")) == SIZE_MAX;
+    if (plain && (!quoted || str_find_byte(body, '\\') == SIZE_MAX))
+        return body;
+    struct text out = text_in(lexer->arena, WORD_BYTES_MAX);
+    for (size_t i = 0; i < body.len;) {
+        struct str rest = str_skip(body, i);
+        if (quoted && rest.at[0] == '\\' && rest.len > 1) {
+            add_escape(lexer, rest.at[1], base + i, &out);
+            i += 2;
+        } else if (str_starts(rest, STR("$${"))) {
+            text_add(&out, lexer->sources == NULL ? STR("$${") : STR("${"));
+            i += 3;
+        } else if (str_starts(rest, STR("${"))) {
+            i = add_braces(lexer, body, i, base, &out);
+        } else {
+            text_add_byte(&out, rest.at[0]);
+            i++;
+        }
+    }
+    if (!text_ok(&out)) {
+        struct diag_pos pos = position(lexer, base, base + body.len);
+        diag_error(lexer->diag, &pos, "a word of more than %zu bytes", WORD_BYTES_MAX);
+    }
+    return text_str(&out);
+}
+
+/* --- where a word ends --------------------------------------------------------------------------
+ */
+
+/* Space and punctuation end a bare word; so does a quote, which is then told. */
+static bool ends_bare(char c)
+{
+    return c == ' ' || c == '\t' || c == '{' || c == '}' || c == ';' || c == '"' || c == '\'';
+}
+
+/* The `\` at `at` is the last byte of its line. */
+static bool joins(const struct lexer *lexer, size_t at)
+{
+    return lexer->bytes.at[at] == '\\' && at + 1 == line_end(lexer);
+}
+
+static size_t bare_end(const struct lexer *lexer, size_t at)
+{
+    size_t end = line_end(lexer);
+    while (at < end && !ends_bare(lexer->bytes.at[at]) && !joins(lexer, at)) {
+        if (lexer->bytes.at[at] == '$' && at + 1 < end && lexer->bytes.at[at + 1] == '{') {
+            /* ${…} may hold anything but space; `$${` opens nothing but keeps its brace */
+            at += 2;
+            while (at < end && lexer->bytes.at[at] != '}' && lexer->bytes.at[at] != ' ' &&
+                   lexer->bytes.at[at] != '\t')
+                at++;
+            if (at < end && lexer->bytes.at[at] == '}')
+                at++;
+        } else {
+            at++;
+        }
+    }
+    return at;
+}
+
+static void check_bare(struct lexer *lexer, const struct word *word)
+{
+    size_t arrow = str_find(word->raw, STR("->"));
+    if (str_eq(word->raw, STR("\\"))) {
+        diag_error(lexer->diag, &word->pos,
+                   "'\\' joins two lines only as the last byte of its line");
+        diag_hint(lexer->diag, "remove the spaces behind it");
+    } else if (arrow != SIZE_MAX && str_find(str_sub(word->raw, 0, arrow), STR("${")) == SIZE_MAX) {
+        struct diag_pos pos = word->pos;
+        pos.column += (uint32_t)arrow;
+        pos.width = 2;
+        diag_error(lexer->diag, &pos, "'->' needs a space on both sides");
+        diag_hint(lexer->diag, "a word that holds it stands in quotes: \"%.*s\"",
+                  STR_ARG(word->raw));
+    }
+}
+
+static void bare_word(struct lexer *lexer, size_t from)
+{
+    struct word *word = &lexer->word;
+    lexer->at = bare_end(lexer, from);
+    word->raw = str_sub(lexer->bytes, from, lexer->at - from);
+    word->pos = position(lexer, from, lexer->at);
+    if (str_eq(word->raw, STR("->"))) {
+        word->kind = WORD_ARROW;
+        word->text = word->raw;
+        return;
+    }
+    check_bare(lexer, word);
+    word->text = decode(lexer, word->raw, from, false);
+}
+
+/* Offset of the closing quote, or SIZE_MAX: a quoted word ends on its line. */
+static size_t quote_end(const struct lexer *lexer, size_t from, char quote)
+{
+    size_t end = line_end(lexer);
+    for (size_t at = from + 1; at < end; at++) {
+        if (lexer->bytes.at[at] == quote)
+            return at;
+        if (quote == '"' && lexer->bytes.at[at] == '\\')
+            at++;
+    }
+    return SIZE_MAX;
+}
+
+static void quoted_word(struct lexer *lexer, size_t from, char quote)
+{
+    struct word *word = &lexer->word;
+    size_t end = quote_end(lexer, from, quote);
+    word->kind = quote == '"' ? WORD_DOUBLE : WORD_SINGLE;
+    if (end == SIZE_MAX) {
+        lexer->at = line_end(lexer);
+        word->pos = position(lexer, from, from + 1);
+        word->raw = word->text = str_sub(lexer->bytes, from, lexer->at - from);
+        diag_error(lexer->diag, &word->pos, "the %c is not closed on its line", quote);
+        return;
+    }
+    lexer->at = end + 1;
+    word->raw = str_sub(lexer->bytes, from, lexer->at - from);
+    word->pos = position(lexer, from, lexer->at);
+    struct str body = str_sub(lexer->bytes, from + 1, end - from - 1);
+    word->text = quote == '"' ? decode(lexer, body, from + 1, true) : body;
+}
+
+/* Words that touch would be read as one by people: `"a"b`. */
+static void check_gap(struct lexer *lexer)
+{
+    if (lexer->at >= line_end(lexer))
+        return;
+    char c = lexer->bytes.at[lexer->at];
+    bool quoted = lexer->word.kind == WORD_DOUBLE || lexer->word.kind == WORD_SINGLE;
+    bool touches = c == '"' || c == '\'' || (quoted && !ends_bare(c) && !joins(lexer, lexer->at));
+    if (!touches)
+        return;
+    struct diag_pos pos = position(lexer, lexer->at, lexer->at + 1);
+    diag_error(lexer->diag, &pos, "a space is missing between two words");
+    diag_hint(lexer->diag, quoted ? "one word has its quotes around the whole of it"
+                                  : "quotes stand around a whole word: \"…\"");
+}
+
+/* --- tokens -------------------------------------------------------------------------------------
+ */
+
+static enum token punctuation(struct lexer *lexer, enum token token)
+{
+    lexer->at++;
+    lexer->word.pos = position(lexer, lexer->at - 1, lexer->at);
+    return token;
+}
+
+static enum token comment(struct lexer *lexer)
+{
+    size_t from = lexer->at;
+    lexer->at = line_end(lexer);
+    lexer->word.raw = str_sub(lexer->bytes, from, lexer->at - from);
+    lexer->word.pos = position(lexer, from, lexer->at);
+    while (lexer->word.raw.len && (lexer->word.raw.at[lexer->word.raw.len - 1] == ' ' ||
+                                   lexer->word.raw.at[lexer->word.raw.len - 1] == '\t'))
+        lexer->word.raw.len--;
+    return TOKEN_COMMENT;
+}
+
+/* Spaces, and line ends that a `\` joins. */
+static void skip_space(struct lexer *lexer)
+{
+    for (;;) {
+        while (lexer->at < line_end(lexer) &&
+               (lexer->bytes.at[lexer->at] == ' ' || lexer->bytes.at[lexer->at] == '\t'))
+            lexer->at++;
+        if (lexer->at >= line_end(lexer) || !joins(lexer, lexer->at))
+            return;
+        lexer->at++;
+        if (at_last_line(lexer))
+            return;
+        next_line(lexer);
+    }
+}
+
+enum token lexer_next(struct lexer *lexer)
+{
+    skip_space(lexer);
+    lexer->word = (struct word){.kind = WORD_BARE};
+    if (lexer->at >= line_end(lexer)) {
+        lexer->word.pos = position(lexer, lexer->at, lexer->at);
+        if (at_last_line(lexer))
+            return TOKEN_END;
+        next_line(lexer);
+        return TOKEN_NEWLINE;
+    }
+    char c = lexer->bytes.at[lexer->at];
+    switch (c) {
+    case '{':
+        return punctuation(lexer, TOKEN_OPEN);
+    case '}':
+        return punctuation(lexer, TOKEN_CLOSE);
+    case ';':
+        return punctuation(lexer, TOKEN_SEMICOLON);
+    case '#':
+        return comment(lexer);
+    case '"':
+    case '\'':
+        quoted_word(lexer, lexer->at, c);
+        break;
+    default:
+        bare_word(lexer, lexer->at);
+        break;
+    }
+    check_gap(lexer);
+    return TOKEN_WORD;
+}
