@@ -91,7 +91,7 @@ struct header_edit {
 };
 
 enum host_mode { HOST_KEEP, HOST_ORIGIN, HOST_NAME };
-enum forwarded_mode { FORWARDED_STANDARD, FORWARDED_UNQUOTED, FORWARDED_OFF };
+enum forwarded_mode { FORWARDED_MODE_STANDARD, FORWARDED_MODE_UNQUOTED, FORWARDED_MODE_OFF };
 
 struct error_page {
     uint16_t status;
@@ -230,6 +230,9 @@ struct snapshot {
     struct str *file_roots; /* of `files`, real paths */
     size_t file_root_count;
     struct str resolv_conf, hosts_file; /* texts */
+    /* Lower-case names that some `header request set|add` line writes: no client may send them. The
+     * values mean nothing. Filled by snapshot_link(). */
+    struct map request_names;
     struct snapshot *next; /* among the retired */
     atomic_uint pins[SNAPSHOT_THREADS_MAX];
 };
