@@ -1,16 +1,14 @@
 /*
  * From a request to its route: a pure look-up without effect. The order is that of the
  * configuration language: exact paths; regular expressions in file order; prefixes, longest first.
- * Of one pattern several times the first whose conditions all hold; where none holds the search goes
- * on. Exact paths are a hash, prefixes a radix tree: 10,000 routes cost what ten do.
+ * Of one pattern several times the first whose conditions all hold; where none holds the search
+ * goes on. Exact paths are a hash, prefixes a radix tree: 10,000 routes cost what ten do.
  */
 #ifndef PC_PROXY_ROUTE_H
 #define PC_PROXY_ROUTE_H
 
 #include "http/message.h"
 #include "proxy/snapshot.h"
-
-struct diag;
 
 struct route_query {
     const struct message *request;
@@ -27,19 +25,22 @@ struct route_match {
 };
 
 /*
- * Builds the look-up tables of a site's routes in its part's arena and finds what can never be
- * reached (errors in `diag`, by `pos_of`). False at the arena's cap.
+ * Builds the look-up tables of a site's routes (in file order, `order` set) in its part's arena,
+ * where they stay. NULL at the arena's cap.
  */
-struct router *router_build(struct arena *arena, struct route *routes, size_t count)
+struct router *router_build(struct arena *arena, const struct route *routes, size_t count)
     __attribute__((warn_unused_result));
 
 /*
- * A route that no request can ever reach, with the one that hides it: the same pattern earlier
- * without `when`. Start with `*at` 0; false at the end.
+ * The routes that no request can ever reach, each with the one that hides it: the same pattern
+ * earlier without `when` or with the same ones, or an expression that every path matches. Start
+ * with
+ * `*at` 0; false at the end.
  */
-bool router_hidden(const struct route *routes, size_t count, size_t *at, const struct route **hidden,
+bool router_hidden(const struct router *router, size_t *at, const struct route **hidden,
                    const struct route **by);
 
+/* False: no route of this site takes the request. */
 bool router_find(const struct router *router, const struct route_query *query,
                  struct route_match *match);
 

@@ -34,9 +34,9 @@ enum { SNAPSHOT_THREADS_MAX = 64 };
 
 struct part {
     struct arena *arena;
-    uint64_t hash;       /* of all it was made from */
-    unsigned held;       /* by snapshots; of the building thread only */
-    struct part *next;   /* among the retired */
+    uint64_t hash;                          /* of all it was made from */
+    unsigned held;                          /* by snapshots; of the building thread only */
+    struct part *next;                      /* among the retired */
     atomic_uint pins[SNAPSHOT_THREADS_MAX]; /* written by one thread each */
 };
 
@@ -49,7 +49,8 @@ struct access_rule {
     struct where where;
 };
 
-/* One level (file, site or route): first match decides; where none does, deny if it has an allow. */
+/* One level (file, site or route): first match decides; where none does, deny if it has an allow.
+ */
 struct access_list {
     struct access_rule *rules;
     size_t count;
@@ -91,7 +92,7 @@ struct header_edit {
 };
 
 enum host_mode { HOST_KEEP, HOST_ORIGIN, HOST_NAME };
-enum forwarded_mode { FORWARDED_MODE_STANDARD, FORWARDED_MODE_UNQUOTED, FORWARDED_MODE_OFF };
+enum forwarded_mode { FORWARDED_STANDARD, FORWARDED_UNQUOTED, FORWARDED_OFF };
 
 struct error_page {
     uint16_t status;
@@ -144,6 +145,7 @@ struct target {
     const struct target *otherwise;       /* `else` of files and redirects, or NULL */
     uint16_t status;                      /* redirect, respond */
     struct template text;                 /* URL of redirect, body of respond */
+    enum template_place text_place;       /* how its values are made safe */
     bool text_has_query;                  /* the URL has one: the request's is not appended */
     struct str content_type;              /* of respond */
     struct where where;
@@ -153,9 +155,9 @@ enum pattern_kind { PATTERN_EXACT, PATTERN_PREFIX, PATTERN_REGEX };
 
 struct route {
     struct site *site;
-    struct str pattern;     /* as written */
+    struct str pattern; /* as written */
     enum pattern_kind kind;
-    struct str path;        /* decoded: "/api/" of `/api/*`, "/" of `/*`, the whole of an exact one */
+    struct str path; /* decoded; of a prefix with its last '/', without the star */
     struct regex *regex;
     struct condition *conditions;
     size_t condition_count;
@@ -181,32 +183,33 @@ struct site {
     bool tls;
     struct tls_cert **certs; /* referenced by the part; in order of preference */
     size_t cert_count;
-    uint8_t tls_id[32]; /* of its TLS settings: tickets are bound to it; equal ids may share (421) */
-    uint64_t hsts_s;    /* 0: off */
+    uint8_t
+        tls_id[32];  /* of its TLS settings: tickets are bound to it; equal ids may share (421) */
+    uint64_t hsts_s; /* 0: off */
     enum plain_http plain_http;
     uint16_t redirect_port; /* 443 is left out of the Location */
     struct route *routes;   /* in file order */
     size_t route_count;
-    struct router *router; /* built by router_build() */
+    struct router *router;         /* built by router_build() */
     const struct route_conf *conf; /* for answers before a route is known */
     struct where where;
 };
 
 struct listener {
-    struct addr addr;  /* wildcard address: ip all zero; `any_family` */
-    bool any_family;   /* dual-stack [::] */
+    struct addr addr; /* wildcard address: ip all zero; `any_family` */
+    bool any_family;  /* dual-stack [::] */
     bool tls;
-    struct str text;   /* as written, for records */
+    struct str text; /* as written, for records */
     struct where where;
-    struct map hosts;              /* exact name -> struct site */
-    struct map wildcards;          /* ".example.com" -> struct site */
-    struct site *catch_all;        /* `site *`, or NULL */
-    struct site *first;            /* the first site on this listener, or NULL */
+    struct map hosts;       /* exact name -> struct site */
+    struct map wildcards;   /* ".example.com" -> struct site */
+    struct site *catch_all; /* `site *`, or NULL */
+    struct site *first;     /* the first site on this listener, or NULL */
 };
 
 struct log_target {
-    uint64_t id; /* hash_stable(1, path), never 0 */
-    struct str path; /* "stderr", "syslog", or a file's absolute path */
+    uint64_t id;           /* hash_stable(1, path), never 0 */
+    struct str path;       /* "stderr", "syslog", or a file's absolute path */
     uint64_t rotate_bytes; /* 0: never */
     unsigned keep;
 };
@@ -216,6 +219,7 @@ struct snapshot {
     uint64_t generation;
     struct site **sites;
     size_t site_count;
+    struct map by_hash; /* a part's hash -> struct site: what a reload can share */
     struct listener *listeners;
     size_t listener_count; /* at most 64 */
     struct log_target *logs;
@@ -230,10 +234,7 @@ struct snapshot {
     struct str *file_roots; /* of `files`, real paths */
     size_t file_root_count;
     struct str resolv_conf, hosts_file; /* texts */
-    /* Lower-case names that some `header request set|add` line writes: no client may send them. The
-     * values mean nothing. Filled by snapshot_link(). */
-    struct map request_names;
-    struct snapshot *next; /* among the retired */
+    struct snapshot *next;              /* among the retired */
     atomic_uint pins[SNAPSHOT_THREADS_MAX];
 };
 
@@ -250,6 +251,7 @@ static inline void part_unpin(struct part *part, unsigned thread)
 
 /* A part of a new snapshot that is the same as one of the old: hold it instead of building it. */
 struct site *snapshot_find_site(const struct snapshot *old, uint64_t hash);
+void snapshot_hold(struct site *site);
 /* Fills the listeners' tables of names from the sites. False at the arena's cap. */
 bool snapshot_link(struct snapshot *snapshot) __attribute__((warn_unused_result));
 
@@ -264,5 +266,7 @@ struct retired {
 void snapshot_retire(struct retired *retired, struct snapshot *snapshot);
 /* `acknowledged`: the oldest generation that a thread may still pin anew. Frees what it can. */
 void snapshot_sweep(struct retired *retired, uint64_t acknowledged, unsigned threads);
+/* Frees a snapshot that was never served by, or whose threads have ended. NULL is allowed. */
+void snapshot_end(struct snapshot *snapshot);
 
 #endif
