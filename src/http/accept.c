@@ -2,14 +2,6 @@
 
 #include "http/grammar.h"
 
-static const struct str coding_names[CODING_COUNT] = {STR_INIT("br"), STR_INIT("zstd"),
-                                                      STR_INIT("gzip"), STR_INIT("identity")};
-
-struct str accept_coding_name(enum coding coding)
-{
-    return (unsigned)coding < CODING_COUNT ? coding_names[coding] : coding_names[CODING_IDENTITY];
-}
-
 enum { WEIGHT_FULL = 1000 };
 
 /* qvalue = "0" [ "." 0*3DIGIT ] / "1" [ "." 0*3"0" ] (RFC 9110 12.4.2), in thousandths; -1: none.
@@ -43,62 +35,6 @@ static bool split_member(struct str member, struct str *name, int *weight)
     }
     return *weight >= 0;
 }
-
-/* --- Accept-Encoding -------------------------------------------------------------------------- */
-
-/* What one member names: a coding, CODING_COUNT for "*", -1 for one we do not know. */
-static int coding_of(struct str name)
-{
-    if (str_eq(name, STR("*")))
-        return CODING_COUNT;
-    if (str_eq_nocase(name, STR("x-gzip"))) /* RFC 9110 8.4.1.3 */
-        return CODING_GZIP;
-    for (int i = 0; i < CODING_COUNT; i++)
-        if (str_eq_nocase(name, coding_names[i]))
-            return i;
-    return -1;
-}
-
-/* Weights by coding, that of "*" last; -1 where it is not named. */
-static bool read_codings(const struct message *request, int weights[CODING_COUNT + 1])
-{
-    uint32_t at = 0;
-    bool any = false;
-    for (int i = 0; i <= CODING_COUNT; i++)
-        weights[i] = -1;
-    for (const struct field *f; (f = message_next(request, HEADER_ACCEPT_ENCODING, &at)) != NULL;) {
-        struct str rest = f->value, member, name;
-        int weight;
-        any = true;
-        while (header_list_next(&rest, &member)) {
-            int coding = split_member(member, &name, &weight) ? coding_of(name) : -1;
-            if (coding >= 0)
-                weights[coding] = weight;
-        }
-    }
-    return any;
-}
-
-enum coding accept_encoding(const struct message *request, unsigned available)
-{
-    int weights[CODING_COUNT + 1];
-    enum coding best = CODING_IDENTITY;
-    if (!read_codings(request, weights))
-        return best;
-    /* Unnamed, identity is acceptable, but anything asked for is better. */
-    int best_weight = weights[CODING_IDENTITY] > 0 ? weights[CODING_IDENTITY] : 0;
-    for (int i = 0; i < CODING_IDENTITY; i++) {
-        int weight = weights[i] >= 0 ? weights[i] : weights[CODING_COUNT];
-        bool wins = weight > best_weight || (weight == best_weight && best == CODING_IDENTITY);
-        if ((available & 1U << i) != 0 && weight > 0 && wins) {
-            best = (enum coding)i;
-            best_weight = weight;
-        }
-    }
-    return best;
-}
-
-/* --- Accept ----------------------------------------------------------------------------------- */
 
 /* How precisely `range` names the type: 0 not at all, 1 any type, 2 its main type, 3 itself. */
 static int precision(struct str range, struct str main_type, struct str type)
