@@ -1,45 +1,43 @@
 /*
- * Names to addresses without blocking a loop. The queries run on one loop (c-ares, `localhost` and
- * the hosts file first); every loop has a `struct resolver` of its own with a small cache by TTL,
- * so that an answer at hand costs no lock. resolv.conf and hosts come as texts: the process that
- * resolves may open no file.
+ * Names to addresses without blocking a loop: one resolver per loop with a small cache by TTL, so
+ * that an answer at hand costs no lock and no look-up. What it does not know it asks the hub.
+ *
+ * Answers are kept for their TTL (1 s to 5 min), failures for 2 s. While the DNS does not answer,
+ * the last good answer is used on (RFC 8767): after RESOLVER_STALE_MS of waiting, then at once.
+ * When the DNS says that the name is gone, it is gone.
  */
 #ifndef PC_NET_RESOLVER_H
 #define PC_NET_RESOLVER_H
 
-#include "net/addr.h"
-#include "net/loop.h"
+#include "net/resolver_hub.h"
 
-struct resolver_hub; /* the one that asks, on its loop */
-struct resolver;     /* one per loop */
+struct resolver;
 
-enum { RESOLVER_ADDRS_MAX = 16 };
-
-struct resolver_answer {
-    unsigned count;                        /* 0: failed, see why */
-    struct addr addrs[RESOLVER_ADDRS_MAX]; /* ports are 0; order: as the resolver sorted them */
-    const char *why;
+enum {
+    RESOLVER_TTL_MIN_MS = 1000,
+    RESOLVER_TTL_MAX_MS = 5 * 60 * 1000,
+    RESOLVER_FAILED_MS = 2000,
+    RESOLVER_STALE_MS = 400,
+    /* Names come from configurations; beyond this many the least wanted are forgotten. */
+    RESOLVER_NAMES_MAX = 4096,
 };
-
-struct resolver_hub *resolver_hub_new(struct loop *loop, struct str resolv_conf, struct str hosts)
-    __attribute__((warn_unused_result));
-/* New texts after a reload; from any thread. */
-void resolver_hub_configure(struct resolver_hub *hub, struct str resolv_conf, struct str hosts);
-void resolver_hub_end(struct resolver_hub *hub);
 
 struct resolver *resolver_new(struct resolver_hub *hub, struct loop *loop)
     __attribute__((warn_unused_result));
+/* On its loop's thread or after the loop has run, before loop_end(). Waits get no answer any more.
+ */
 void resolver_end(struct resolver *resolver);
 
-/* Embedded in the asker. */
+/* Embedded in the asker, who cancels it before he goes. */
 struct resolver_wait {
     struct str name;
     void (*on_answer)(struct resolver_wait *wait, const struct resolver_answer *answer);
-    void *pending; /* the resolver's own */
+    struct link link; /* the resolver's own */
 };
 
 /* Answers once, perhaps before it returns (address texts, localhost, cache), unless cancelled. */
 void resolver_ask(struct resolver *resolver, struct resolver_wait *wait);
+/* In any state; nothing happens when no answer is awaited. */
 void resolver_cancel(struct resolver_wait *wait);
 
 #endif
