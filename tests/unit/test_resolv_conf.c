@@ -4,7 +4,6 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -77,12 +76,13 @@ static void names_are_completed_in_the_order_of_ndots(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct resolv_conf conf;
-        char name[RESOLV_NAME_MAX + 1], memory[200] = "";
+        char name[RESOLV_NAME_MAX + 1], memory[200];
+        struct text text = text_over(memory, sizeof memory - 1);
         resolv_conf_parse(STR("search a.test b.test\n"), &conf);
         conf.ndots = names[i].ndots;
         for (unsigned k = 0; resolv_conf_candidate(&conf, str_from_z(names[i].name), k, name); k++)
-            snprintf(memory + strlen(memory), sizeof memory - strlen(memory), "%s%s",
-                     k == 0 ? "" : " ", name);
+            text_printf(&text, "%s%s", k == 0 ? "" : " ", name);
+        memory[text.len] = '\0';
         assert_string_equal(memory, names[i].candidates);
     }
 }
