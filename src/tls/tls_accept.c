@@ -244,12 +244,12 @@ static bool on_first(struct tls_stream *tls, struct str bytes)
     return false;
 }
 
-static bool on_done(struct tls_stream *tls)
+static void on_done(struct tls_stream *tls)
 {
     const struct setup *setup = tls->setup;
     tls->ticket_due =
         !setup->no_ticket && gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3;
-    return true;
+    tls_engine_end_setup(tls);
 }
 
 static char *explain(struct tls_stream *tls, int code)
@@ -302,19 +302,17 @@ struct stream *tls_accept(struct stream *lower, const struct tls_server *server,
                           tls_choose_fn choose, void *choose_user, const struct stream_user *user,
                           void *user_data)
 {
-    struct setup *setup = calloc(1, sizeof(*setup));
     struct tls_stream *tls =
-        setup == NULL ? NULL
-                      : tls_engine_new(lower, &role, GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET,
-                                       server->priority);
-    if (tls == NULL) {
-        free(setup);
+        tls_engine_new(&role, GNUTLS_SERVER | GNUTLS_NO_AUTO_SEND_TICKET, server->priority);
+    if (tls == NULL)
+        return NULL;
+    struct setup *setup = tls->setup = calloc(1, sizeof(*setup));
+    if (setup == NULL) {
+        tls_engine_drop(tls);
         return NULL;
     }
     *setup = (struct setup){.server = server, .choose = choose, .choose_user = choose_user};
-    tls->setup = setup;
     gnutls_handshake_set_hook_function(tls->session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE,
                                        on_hello);
-    stream_set_user(&tls->stream, user, user_data);
-    return &tls->stream;
+    return tls_engine_wrap(tls, lower, user, user_data);
 }

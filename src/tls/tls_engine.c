@@ -129,7 +129,7 @@ void tls_engine_leave(struct tls_stream *tls, bool outermost)
 
 /* ---- the end ---- */
 
-static void end_setup(struct tls_stream *tls)
+void tls_engine_end_setup(struct tls_stream *tls)
 {
     if (tls->setup != NULL)
         tls->role->end_setup(tls);
@@ -150,7 +150,7 @@ static void tell_end(struct tls_stream *tls, enum stream_end end)
     tls->ended = true;
     tls->window = (struct str){0};
     forget_held(tls);
-    end_setup(tls);
+    tls_engine_end_setup(tls);
     if (!tls->closed && tls->stream.user->on_end != NULL)
         tls->stream.user->on_end(tls->stream.user_data, end);
 }
@@ -193,7 +193,7 @@ void tls_engine_fail(struct tls_stream *tls, int code, const char *sentence)
 
 static void free_all(struct tls_stream *tls)
 {
-    end_setup(tls);
+    tls_engine_end_setup(tls);
     forget_held(tls);
     gnutls_deinit(tls->session);
     free(tls->name);
@@ -246,10 +246,7 @@ static bool shake(struct tls_stream *tls)
     }
     tls->open = true;
     tls->handshake_bytes = 0;
-    bool ok = tls->role->on_done(tls);
-    end_setup(tls);
-    if (!ok || tls->ended)
-        return false;
+    tls->role->on_done(tls);
     if (tls->stream.user->on_open != NULL)
         tls->stream.user->on_open(tls->stream.user_data);
     return true;
@@ -385,9 +382,12 @@ static void feed(struct tls_stream *tls, struct str bytes)
 
 /* ---- the stream below ---- */
 
+/* The client's first flight. */
 static void lower_opened(void *user)
 {
-    tls_engine_start(user);
+    struct tls_stream *tls = user;
+    if (!tls->ended && !tls->closed && !tls->open)
+        run(tls);
 }
 
 static void lower_bytes(void *user, struct str bytes)
@@ -472,19 +472,21 @@ void tls_engine_end(struct tls_stream *tls)
 
 /* ---- the beginning ---- */
 
-struct tls_stream *tls_engine_new(struct stream *lower, const struct tls_role *role, unsigned flags,
+struct tls_stream *tls_engine_new(const struct tls_role *role, unsigned flags,
                                   gnutls_priority_t priority)
 {
     struct tls_stream *tls = calloc(1, sizeof(*tls));
     if (tls == NULL)
         return NULL;
+    tls->role = role;
+    tls->task.run = run_task;
+    tls->stream.ops = &tls_stream_ops;
     if (gnutls_init(&tls->session, flags | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
         free(tls);
         return NULL;
     }
     if (gnutls_priority_set(tls->session, priority) < 0) {
-        gnutls_deinit(tls->session);
-        free(tls);
+        free_all(tls);
         return NULL;
     }
     gnutls_handshake_set_timeout(tls->session, 0); /* our own timers watch */
@@ -493,16 +495,19 @@ struct tls_stream *tls_engine_new(struct stream *lower, const struct tls_role *r
     gnutls_transport_set_pull_timeout_function(tls->session, pull_timeout);
     gnutls_transport_set_vec_push_function(tls->session, push);
     gnutls_session_set_ptr(tls->session, tls);
-    tls->stream.ops = &tls_stream_ops;
-    tls->lower = lower;
-    tls->role = role;
-    tls->task.run = run_task;
-    stream_set_user(lower, &lower_user, tls);
     return tls;
 }
 
-void tls_engine_start(struct tls_stream *tls)
+struct stream *tls_engine_wrap(struct tls_stream *tls, struct stream *lower,
+                               const struct stream_user *user, void *user_data)
 {
-    if (!tls->ended && !tls->closed && !tls->open)
-        run(tls);
+    tls->lower = lower;
+    stream_set_user(lower, &lower_user, tls);
+    stream_set_user(&tls->stream, user, user_data);
+    return &tls->stream;
+}
+
+void tls_engine_drop(struct tls_stream *tls)
+{
+    free_all(tls);
 }

@@ -20,13 +20,13 @@ struct tls_role {
     /* The first bytes: false when they were answered otherwise, and the stream has failed. NULL:
      * any. */
     bool (*on_first)(struct tls_stream *tls, struct str bytes);
-    /* The handshake is done: false when the stream has failed all the same. */
-    bool (*on_done)(struct tls_stream *tls);
+    /* The handshake is done; the place to call tls_engine_end_setup(). */
+    void (*on_done)(struct tls_stream *tls);
     /* Data was read; NULL: no matter. */
     void (*on_read)(struct tls_stream *tls);
     /* A sentence for a code of GnuTLS, or NULL: the general one. */
     char *(*explain)(struct tls_stream *tls, int code);
-    /* Frees tls->setup: what only the handshake needs. Once. */
+    /* Frees tls->setup; see tls_engine_end_setup(). */
     void (*end_setup)(struct tls_stream *tls);
     const char *peer; /* "client", "origin" */
 };
@@ -72,14 +72,14 @@ struct tls_stream {
 /* The bound on handshake messages, and on data that cannot be delivered meanwhile. */
 enum { TLS_HANDSHAKE_BYTES_MAX = 64 * 1024 };
 
-/*
- * Wraps `lower`, whose user it becomes. On failure NULL: `lower` is the caller's as before, `setup`
- * too. `flags` and `priority` are for gnutls_init().
- */
-struct tls_stream *tls_engine_new(struct stream *lower, const struct tls_role *role, unsigned flags,
+/* A session without a stream below it yet. `flags` and `priority` are those of gnutls_init(). */
+struct tls_stream *tls_engine_new(const struct tls_role *role, unsigned flags,
                                   gnutls_priority_t priority) __attribute__((warn_unused_result));
-/* Goes on with the handshake without bytes at hand: the client's first flight. */
-void tls_engine_start(struct tls_stream *tls);
+/* Becomes the user of `lower`, which is its own from now on. */
+struct stream *tls_engine_wrap(struct tls_stream *tls, struct stream *lower,
+                               const struct stream_user *user, void *user_data);
+/* Gives up what was not wrapped. */
+void tls_engine_drop(struct tls_stream *tls);
 
 /*
  * A batch of records: the outermost caller's `out` collects them and its leave sends them. What
@@ -96,6 +96,8 @@ void tls_engine_fail(struct tls_stream *tls, int code, const char *sentence);
 void tls_engine_doom(struct tls_stream *tls, const char *sentence);
 /* Queues the task that delivers what waits. */
 void tls_engine_queue(struct tls_stream *tls);
+/* Gives up what only the handshake needs; at the latest the end of the stream does. */
+void tls_engine_end_setup(struct tls_stream *tls);
 /* Frees all at the end of the turn. */
 void tls_engine_end(struct tls_stream *tls);
 
