@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "net/tcp.h"
+#include "tls/tls_connect.h"
 
 #include <errno.h>
 #include <string.h>
@@ -117,7 +118,15 @@ static const struct addr *next_source(struct dial *dial, const struct addr *to)
 static struct stream *open_stream(struct dial *dial, const struct addr *to,
                                   const struct addr *source)
 {
-    return tcp_connect(dial->loop, to, source, &dial_user, dial);
+    struct stream *lower = tcp_connect(dial->loop, to, source, &dial_user, dial);
+    if (lower == NULL || !dial->to->tls)
+        return lower;
+    struct stream *stream = tls_connect(lower, dial->tls, dial->to->tls_conf, &dial_user, dial);
+    if (stream == NULL) {
+        stream_close(lower);
+        errno = ENOMEM;
+    }
+    return stream;
 }
 
 /* Starts a connect to the present address, or says why none can be started. */
@@ -185,6 +194,12 @@ static void dial_opened(void *user)
     dial->on_done(dial, stream);
 }
 
+/* The connection stood and was lost before it was ready. */
+static void say_lost(struct dial *dial, const char *why)
+{
+    say_failed(dial, dial->to->tls ? UPSTREAM_BAD_TLS : UPSTREAM_REFUSED, why);
+}
+
 static void dial_ended(void *user, enum stream_end end)
 {
     struct dial *dial = user;
@@ -196,11 +211,11 @@ static void dial_ended(void *user, enum stream_end end)
         say_errno(dial, stream_error(dial->stream));
         break;
     case STREAM_RESET:
-        say_failed(dial, UPSTREAM_REFUSED, "connection reset in the handshake");
+        say_lost(dial, "connection reset in the handshake");
         break;
     case STREAM_FINISHED:
     case STREAM_TRUNCATED:
-        say_failed(dial, UPSTREAM_REFUSED, "connection closed in the handshake");
+        say_lost(dial, "connection closed in the handshake");
         break;
     }
     address_failed(dial);

@@ -12,9 +12,12 @@
 #include "net/resolver.h"
 #include "upstream/upstream_conf.h"
 
+struct tls_client;
+
 struct dial {
     struct loop *loop;
     struct resolver *resolver;
+    struct tls_client *tls; /* of this thread; for origins with TLS */
     const struct upstream_conf *conf;
     const struct origin_conf *to;
     struct addr *good;  /* in and out: the address that worked last */

@@ -1,5 +1,6 @@
 #include "upstream/upstream.h"
 
+#include "tls/tls_connect.h"
 #include "upstream/balance.h"
 #include "upstream/dial.h"
 
@@ -12,7 +13,9 @@ struct upstreams {
     struct resolver *resolver;
     struct origins origins;
     struct balance balance;
-    unsigned source_at; /* source addresses take turns */
+    unsigned source_at;     /* source addresses take turns */
+    struct tls_client *tls; /* made when the first origin wants it */
+    struct loop_task task;  /* the end */
 };
 
 /* A take that found no idle connection: dials one origin after the other. */
@@ -35,13 +38,22 @@ struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver)
     return upstreams;
 }
 
+/* After the streams that were closed: they go at the end of the turn, in the order of closing. */
+static void end_late(struct loop_task *task)
+{
+    struct upstreams *upstreams = LIST_OF(task, struct upstreams, task);
+    tls_client_end(upstreams->tls);
+    free(upstreams);
+}
+
 void upstreams_end(struct upstreams *upstreams)
 {
     if (upstreams == NULL)
         return;
     origins_fini(&upstreams->origins);
     balance_fini(&upstreams->balance);
-    free(upstreams);
+    upstreams->task.run = end_late;
+    loop_defer(upstreams->loop, &upstreams->task);
 }
 
 /* --- the answer ----------------------------------------------------------------------------------
@@ -115,6 +127,20 @@ static void origin_gave_up(struct attempt *attempt)
     say(wait, attempt->dial.why);
 }
 
+static bool has_tls(struct attempt *attempt)
+{
+    struct upstreams *upstreams = attempt->wait->upstreams;
+    const char *error = "no memory";
+    if (upstreams->tls == NULL)
+        upstreams->tls = tls_client_new(&error);
+    attempt->dial.tls = upstreams->tls;
+    if (upstreams->tls != NULL)
+        return true;
+    attempt->dial.failure = UPSTREAM_NO_SOCKET;
+    snprintf(attempt->dial.why, sizeof attempt->dial.why, "TLS cannot be used: %s", error);
+    return false;
+}
+
 static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *origin)
 {
     struct upstream_wait *wait = attempt->wait;
@@ -126,7 +152,7 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     attempt->dial.to = &wait->conf->origins[index];
     attempt->dial.good = &origin->good;
     attempt->dial.source_at = wait->upstreams->source_at++;
-    if (dial_start(&attempt->dial))
+    if ((!attempt->dial.to->tls || has_tls(attempt)) && dial_start(&attempt->dial))
         return true;
     origin_gave_up(attempt);
     return false;

@@ -42,7 +42,8 @@ struct upstream_wait {
 /* `resolver` may be NULL when no origin is a name. */
 struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver)
     __attribute__((warn_unused_result));
-/* Closes all idle connections. Connections taken must have come back, waits must be cancelled. */
+/* Closes all idle connections. Connections taken must have come back, waits must be cancelled. The
+ * memory goes at the end of the loop's turn, or with loop_end(). */
 void upstreams_end(struct upstreams *upstreams);
 
 /*
