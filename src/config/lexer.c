@@ -1,6 +1,7 @@
 #include "config/lexer.h"
 
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -9,24 +10,6 @@
 
 /* --- bytes no configuration may hold ------------------------------------------------------------
  */
-
-/* Length of the well-formed UTF-8 sequence at `p` (RFC 3629), 0 where there is none. */
-static size_t utf8_length(const unsigned char *p, size_t len)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4 || len < need)
-        return 0;
-    for (size_t i = 1; i < need; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    /* overlong forms, surrogates and what lies beyond U+10FFFF */
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return need;
-}
 
 static bool is_bom(struct str s)
 {
@@ -60,7 +43,7 @@ static void check_line(struct lexer *lexer, const struct diag_pos *line)
         size_t step = 1;
         bool bad = (c < 0x20 && c != '\t') || c == 0x7f;
         if (c >= 0x80) {
-            step = utf8_length((const unsigned char *)text.at + i, text.len - i);
+            step = utf8_length(str_skip(text, i));
             bad = step == 0 || is_bom(str_skip(text, i));
         }
         if (bad) {
@@ -174,12 +157,29 @@ static void add_escape(struct lexer *lexer, char c, size_t at, struct text *out)
               "'…' takes every character as it is; here \\\" \\\\ \\n \\t stand alone");
 }
 
+/* The escapes of "…". They bring no `$` or `{`, so ${} may be looked for afterwards. */
+static struct str unescape(struct lexer *lexer, struct str body, size_t base)
+{
+    if (str_find_byte(body, '\\') == SIZE_MAX)
+        return body;
+    struct text out = text_in(lexer->arena, body.len);
+    for (size_t i = 0; i < body.len; i++) {
+        if (body.at[i] == '\\' && i + 1 < body.len) {
+            add_escape(lexer, body.at[i + 1], base + i, &out);
+            i++;
+        } else {
+            text_add_byte(&out, body.at[i]);
+        }
+    }
+    return text_str(&out);
+}
+
 /* A value from outside may hold line ends, as "\n" may, but nothing else a file may not hold. */
 static bool value_is_clean(struct str value)
 {
     for (size_t i = 0; i < value.len;) {
         unsigned char c = (unsigned char)value.at[i];
-        size_t step = utf8_length((const unsigned char *)value.at + i, value.len - i);
+        size_t step = utf8_length(str_skip(value, i));
         if (step == 0 || (c < 0x20 && c != '\t' && c != '\n') || c == 0x7f)
             return false;
         i += step;
@@ -197,77 +197,76 @@ static bool is_env_name(struct str name)
     return true;
 }
 
-/* `inside` is what stands between the braces, at offset `at` - 2. */
-static void add_env(struct lexer *lexer, struct str inside, size_t at, struct text *out)
+/* `inside` is what stands between the braces. */
+static void add_env(struct lexer *lexer, struct str inside, const struct diag_pos *pos,
+                    struct text *out)
 {
-    struct diag_pos pos = position(lexer, at, at + inside.len + 3);
     size_t dash = str_find(inside, STR(":-"));
     struct str name = str_sub(inside, 0, dash);
     if (!is_env_name(name)) {
-        diag_error(lexer->diag, &pos, "'%.*s' is no name of an environment variable",
-                   STR_ARG(name));
+        diag_error(lexer->diag, pos, "'%.*s' is no name of an environment variable", STR_ARG(name));
         diag_hint(lexer->diag, "${NAME} or ${NAME:-default}; a literal ${ is $${");
         return;
     }
     const struct source *value = source_env(lexer->sources, name);
     if (value != NULL && value->why.len == 0) {
         if (!value_is_clean(value->bytes))
-            diag_error(lexer->diag, &pos, "the value of ${%.*s} has control bytes or is not UTF-8",
+            diag_error(lexer->diag, pos, "the value of ${%.*s} has control bytes or is not UTF-8",
                        STR_ARG(name));
         text_add(out, value->bytes);
     } else if (dash != SIZE_MAX) {
         text_add(out, str_skip(inside, dash + 2));
     } else {
-        diag_error(lexer->diag, &pos, "the environment has no variable %.*s", STR_ARG(name));
+        diag_error(lexer->diag, pos, "the environment has no variable %.*s", STR_ARG(name));
         diag_hint(lexer->diag, "set it, or write ${%.*s:-default}", STR_ARG(name));
     }
 }
 
-/* `${` at `i` of `body`; answers the position behind it. `base` is the offset of `body`. */
-static size_t add_braces(struct lexer *lexer, struct str body, size_t i, size_t base,
-                         struct text *out)
+/* `pos` is of the whole text; where `exact`, its bytes stand so in the line. */
+static size_t add_braces(struct lexer *lexer, struct str text, size_t i, struct diag_pos pos,
+                         bool exact, struct text *out)
 {
-    size_t end = str_find_byte(str_skip(body, i), '}');
+    size_t end = str_find_byte(str_skip(text, i), '}');
+    if (exact) {
+        pos.column += (uint32_t)i;
+        pos.width = end == SIZE_MAX ? 2 : (uint32_t)end + 1;
+    }
     if (end == SIZE_MAX) {
-        struct diag_pos pos = position(lexer, base + i, base + i + 2);
         diag_error(lexer->diag, &pos, "'${' has no '}' in its word");
         diag_hint(lexer->diag, "${NAME} or ${NAME:-default}; a literal ${ is $${");
-        return body.len;
+        return text.len;
     }
-    if (lexer->sources == NULL)
-        text_add(out, str_sub(body, i, end + 1));
-    else
-        add_env(lexer, str_sub(body, i + 2, end - 2), base + i, out);
+    add_env(lexer, str_sub(text, i + 2, end - 2), &pos, out);
     return i + end + 1;
 }
 
-/* Escapes (in "…" only) and ${}. Nothing is looked at twice, so a value never brings new braces. */
-static struct str decode(struct lexer *lexer, struct str body, size_t base, bool quoted)
+/* ${…} and $${. Nothing is looked at twice, so a value never brings new braces. */
+static struct str expand(struct lexer *lexer, struct str text, const struct diag_pos *pos,
+                         bool exact)
 {
-    bool plain = str_find(body, STR("${")) == SIZE_MAX;
-    if (plain && (!quoted || str_find_byte(body, '\\') == SIZE_MAX))
-        return body;
+    if (lexer->sources == NULL || str_find(text, STR("${")) == SIZE_MAX)
+        return text;
     struct text out = text_in(lexer->arena, WORD_BYTES_MAX);
-    for (size_t i = 0; i < body.len;) {
-        struct str rest = str_skip(body, i);
-        if (quoted && rest.at[0] == '\\' && rest.len > 1) {
-            add_escape(lexer, rest.at[1], base + i, &out);
-            i += 2;
-        } else if (str_starts(rest, STR("$${"))) {
-            text_add(&out, lexer->sources == NULL ? STR("$${") : STR("${"));
+    for (size_t i = 0; i < text.len;) {
+        struct str rest = str_skip(text, i);
+        if (str_starts(rest, STR("$${"))) {
+            text_add(&out, STR("${"));
             i += 3;
         } else if (str_starts(rest, STR("${"))) {
-            i = add_braces(lexer, body, i, base, &out);
+            i = add_braces(lexer, text, i, *pos, exact, &out);
         } else {
             text_add_byte(&out, rest.at[0]);
             i++;
         }
     }
-    if (!text_ok(&out)) {
-        struct diag_pos pos = position(lexer, base, base + body.len);
-        diag_error(lexer->diag, &pos, "a word of more than %zu bytes", WORD_BYTES_MAX);
-    }
+    if (!text_ok(&out))
+        diag_error(lexer->diag, pos, "a word of more than %zu bytes", WORD_BYTES_MAX);
     return text_str(&out);
+}
+
+struct str lexer_expand(struct lexer *lexer, struct str text, const struct diag_pos *pos)
+{
+    return expand(lexer, text, pos, false);
 }
 
 /* --- where a word ends --------------------------------------------------------------------------
@@ -333,7 +332,7 @@ static void bare_word(struct lexer *lexer, size_t from)
         return;
     }
     check_bare(lexer, word);
-    word->text = decode(lexer, word->raw, from, false);
+    word->text = expand(lexer, word->raw, &word->pos, true);
 }
 
 /* Offset of the closing quote, or SIZE_MAX: a quoted word ends on its line. */
@@ -364,8 +363,13 @@ static void quoted_word(struct lexer *lexer, size_t from, char quote)
     lexer->at = end + 1;
     word->raw = str_sub(lexer->bytes, from, lexer->at - from);
     word->pos = position(lexer, from, lexer->at);
-    struct str body = str_sub(lexer->bytes, from + 1, end - from - 1);
-    word->text = quote == '"' ? decode(lexer, body, from + 1, true) : body;
+    word->text = str_sub(lexer->bytes, from + 1, end - from - 1);
+    if (quote == '\'')
+        return;
+    struct str body = word->text;
+    struct diag_pos pos = position(lexer, from + 1, end);
+    word->text = unescape(lexer, body, from + 1);
+    word->text = expand(lexer, word->text, &pos, word->text.at == body.at);
 }
 
 /* Words that touch would be read as one by people: `"a"b`. */

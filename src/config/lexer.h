@@ -53,5 +53,7 @@ struct lexer {
 void lexer_init(struct lexer *lexer, struct arena *arena, struct source_set *sources,
                 struct diag *diag, struct str file, struct str bytes, const struct diag_pos *in);
 enum token lexer_next(struct lexer *lexer);
+/* ${…} and $${ of a text that came another way (JSON) replaced; errors point to `pos`. */
+struct str lexer_expand(struct lexer *lexer, struct str text, const struct diag_pos *pos);
 
 #endif

@@ -12,7 +12,8 @@
 unsigned nearest_distance(struct str a, struct str b, unsigned most);
 #define NEAREST_BYTES_MAX 64
 
-/* Feed candidates; `best` is empty while none was near enough: a third of the word, at least one. */
+/* Feed candidates; `best` is empty while none was near enough: a third of the word, at least one.
+ */
 struct nearest {
     struct str wanted, best;
     unsigned distance;
