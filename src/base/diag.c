@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +15,8 @@ void diag_init(struct diag *diag, struct arena *arena)
     *diag = (struct diag){.arena = arena};
 }
 
-static struct str format_in(struct arena *arena, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct str format_in(struct arena *arena,
+                                                                  const char *format, va_list args)
 {
     char line[1024];
     int len = vsnprintf(line, sizeof line, format, args);
@@ -37,8 +39,9 @@ static struct diag_pos *pos_copy(struct arena *arena, const struct diag_pos *pos
     return copy;
 }
 
-static void diag_add(struct diag *diag, enum diag_level level, const struct diag_pos *pos,
-                     const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void diag_add(struct diag *diag, enum diag_level level,
+                                                           const struct diag_pos *pos,
+                                                           const char *format, va_list args)
 {
     unsigned *count = level == DIAG_ERROR     ? &diag->errors
                       : level == DIAG_WARNING ? &diag->warnings
@@ -98,22 +101,40 @@ void diag_hint(struct diag *diag, const char *format, ...)
 
 static const char *const level_names[] = {"error", "warning", "notice"};
 
+/*
+ * Part of the line as a terminal may see it: a tab as one space, a backslash as itself, what could
+ * deceive escaped. Answers the columns it takes, so that the caret stands where it should.
+ */
+static size_t render_line(struct str part, struct text *out)
+{
+    size_t from = out->len;
+    while (part.len != 0) {
+        size_t len = utf8_length(part);
+        struct str one = str_sub(part, 0, len ? len : 1);
+        if (one.at[0] == '\t' || one.at[0] == '\\')
+            text_add_byte(out, one.at[0] == '\t' ? ' ' : '\\');
+        else
+            text_add_escaped(out, one);
+        part = str_skip(part, one.len);
+    }
+    return out->len < from ? 0 : utf8_count(str_skip(text_str(out), from));
+}
+
 static void render_caret(const struct diag_entry *entry, struct text *out, bool colour)
 {
     const struct diag_pos *pos = &entry->pos;
+    size_t column = pos->column ? pos->column - 1 : 0;
     text_printf(out, "    %5u | ", (unsigned)pos->line);
-    for (size_t i = 0; i < pos->text.len; i++) /* tabs as one space, so that the caret fits */
-        if (pos->text.at[i] == '\t')
-            text_add_byte(out, ' ');
-        else if (pos->text.at[i] == '\\')
-            text_add_byte(out, '\\');
-        else
-            text_add_escaped(out, str_sub(pos->text, i, 1));
+    size_t before = render_line(str_sub(pos->text, 0, column), out);
+    if (column > pos->text.len)
+        before += column - pos->text.len;
+    size_t under = render_line(str_sub(pos->text, column, pos->width), out);
+    render_line(str_skip(str_skip(pos->text, column), pos->width), out);
     text_add_z(out, "\n          | ");
-    for (uint32_t i = 1; i < pos->column; i++)
+    while (before-- != 0)
         text_add_byte(out, ' ');
     text_add_z(out, colour ? "\033[1;32m^" : "^");
-    for (uint32_t i = 1; i < pos->width; i++)
+    for (size_t i = 1; i < under; i++)
         text_add_byte(out, '~');
     if (colour)
         text_add_z(out, "\033[0m");

@@ -306,10 +306,9 @@ static size_t bare_end(const struct lexer *lexer, size_t at)
 static void check_bare(struct lexer *lexer, const struct word *word)
 {
     size_t arrow = str_find(word->raw, STR("->"));
-    if (str_eq(word->raw, STR("\\"))) {
-        diag_error(lexer->diag, &word->pos,
-                   "'\\' joins two lines only as the last byte of its line");
-        diag_hint(lexer->diag, "remove the spaces behind it");
+    if (str_ends(word->raw, STR("\\"))) { /* one space less and it would join two lines */
+        diag_error(lexer->diag, &word->pos, "a word that ends in '\\' stands in quotes");
+        diag_hint(lexer->diag, "to join two lines, '\\' is the last byte of the first");
     } else if (arrow != SIZE_MAX && str_find(str_sub(word->raw, 0, arrow), STR("${")) == SIZE_MAX) {
         struct diag_pos pos = word->pos;
         pos.column += (uint32_t)arrow;
