@@ -17,7 +17,8 @@ void log_init(int fd)
     for_journal = getenv("JOURNAL_STREAM") != NULL;
 }
 
-static void log_line(int priority, const char *word, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void log_line(int priority, const char *word,
+                                                           const char *format, va_list args)
 {
     int saved = errno;
     char line[2048];
