@@ -59,7 +59,7 @@ static enum parse expect(struct h1_chunked *chunked, char c, char wanted, enum s
 {
     if (c != wanted)
         return parse_bad(error, 400, BAD_END);
-    chunked->state = next;
+    chunked->state = (uint8_t)next;
     return PARSE_MORE;
 }
 

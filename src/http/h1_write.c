@@ -11,8 +11,10 @@ static void add_field(struct text *out, struct str name, struct str value)
 }
 
 /* Entries that the writer itself answers for, or that name a connection which is not ours. */
-static bool is_skipped(const struct field *field)
+static bool is_skipped(const struct message *message, const struct field *field)
 {
+    if ((field->flags & FIELD_REMOVED) != 0)
+        return true;
     switch (field->id) {
     case HEADER_CONTENT_LENGTH:
     case HEADER_TRANSFER_ENCODING:
@@ -21,6 +23,8 @@ static bool is_skipped(const struct field *field)
         return true;
     case HEADER_CONNECTION:
         return (field->flags & FIELD_ADDED) == 0;
+    case HEADER_EXPECT: /* of HTTP/1.0 it was ignored, and the origin must not obey it either */
+        return !message->expect_continue;
     default:
         return false;
     }
@@ -30,7 +34,7 @@ static bool write_fields(struct text *out, const struct message *message)
 {
     for (uint32_t i = 0; i < message->count; i++) {
         const struct field *field = &message->fields[i];
-        if (is_skipped(field) || (field->flags & FIELD_REMOVED) != 0)
+        if (is_skipped(message, field))
             continue;
         if (!header_name_ok(field->name) || !header_value_ok(field->value))
             return false;

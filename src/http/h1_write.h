@@ -5,7 +5,8 @@
  *
  * The message's own members say how the body ends, not its fields: live Content-Length,
  * Transfer-Encoding, Keep-Alive and Proxy-Connection entries are never written, received Connection
- * entries neither; one that we added is (`Connection: Upgrade` of a 101). Then:
+ * entries neither; one that we added is (`Connection: Upgrade` of a 101). Expect is written while
+ * `expect_continue` is set. Then:
  *
  *     BODY_LENGTH   Content-Length: content_length
  *     BODY_CHUNKED  Transfer-Encoding: chunked      (refused to a client of HTTP/1.0)

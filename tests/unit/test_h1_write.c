@@ -111,6 +111,16 @@ static void a_framing_field_added_by_hand_is_not_written_either(void **state)
     expect_request("/", "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\r\n");
 }
 
+static void an_expectation_goes_on_only_while_it_is_met(void **state)
+{
+    (void)state;
+    push("Host", "a");
+    push("Expect", "100-continue");
+    expect_request("/", "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    m.expect_continue = true;
+    expect_request("/", "GET / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n");
+}
+
 static void what_could_not_have_been_received_is_not_written(void **state)
 {
     (void)state;
@@ -242,6 +252,7 @@ int main(void)
         ROW(a_request_goes_out_with_its_live_fields_in_order),
         ROW(received_framing_is_replaced_by_ours),
         ROW(a_framing_field_added_by_hand_is_not_written_either),
+        ROW(an_expectation_goes_on_only_while_it_is_met),
         ROW(what_could_not_have_been_received_is_not_written),
         ROW(a_name_that_is_no_token_is_not_written),
         ROW(an_answer_is_framed_by_status_request_and_version),
