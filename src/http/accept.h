@@ -1,6 +1,6 @@
 /*
- * Should an error page be HTML or JSON (RFC 9110 12.5.1)? A member that cannot be read is passed
- * over. Accept-Encoding is files/coding.h's.
+ * What the client would rather have (RFC 9110 12.5): Accept-Encoding among the codings we know, and
+ * whether an error page should be HTML or JSON. A member that cannot be read is passed over.
  */
 #ifndef PC_HTTP_ACCEPT_H
 #define PC_HTTP_ACCEPT_H
