@@ -42,16 +42,42 @@ static bool link_site(struct listener *listener, struct site *site)
     return true;
 }
 
+static bool link_request_names(struct snapshot *snapshot, const struct route_conf *conf)
+{
+    for (size_t i = 0; conf != NULL && i < conf->header_count; i++) {
+        const struct header_edit *edit = &conf->headers[i];
+        if (edit->response || (edit->op != HEADER_SET && edit->op != HEADER_ADD))
+            continue;
+        struct str name = str_lower(snapshot->arena, edit->name);
+        if (name.at == NULL || !map_set(&snapshot->request_names, name, snapshot))
+            return false;
+    }
+    return true;
+}
+
+static bool link_site_names(struct snapshot *snapshot, const struct site *site)
+{
+    if (!link_request_names(snapshot, site->conf))
+        return false;
+    for (size_t i = 0; i < site->route_count; i++)
+        if (site->routes[i].conf != site->conf &&
+            !link_request_names(snapshot, site->routes[i].conf))
+            return false;
+    return true;
+}
+
 bool snapshot_link(struct snapshot *snapshot)
 {
     map_init(&snapshot->by_hash, snapshot->arena);
+    map_init(&snapshot->request_names, snapshot->arena);
     for (size_t i = 0; i < snapshot->listener_count; i++) {
         map_init(&snapshot->listeners[i].hosts, snapshot->arena);
         map_init(&snapshot->listeners[i].wildcards, snapshot->arena);
     }
     for (size_t i = 0; i < snapshot->site_count; i++) {
         struct site *site = snapshot->sites[i];
-        if (!map_set(&snapshot->by_hash, hash_key(&site->part.hash), site))
+        if (!map_set(&snapshot->by_hash, hash_key(&site->part.hash), site) ||
+            !link_site_names(snapshot, site))
             return false;
         for (size_t j = 0; j < snapshot->listener_count; j++)
             if ((site->listeners >> j & 1) != 0 && !link_site(&snapshot->listeners[j], site))

@@ -92,7 +92,7 @@ struct header_edit {
 };
 
 enum host_mode { HOST_KEEP, HOST_ORIGIN, HOST_NAME };
-enum forwarded_mode { FORWARDED_STANDARD, FORWARDED_UNQUOTED, FORWARDED_OFF };
+enum forwarded_mode { FORWARDED_MODE_STANDARD, FORWARDED_MODE_UNQUOTED, FORWARDED_MODE_OFF };
 
 struct error_page {
     uint16_t status;
@@ -172,6 +172,21 @@ struct route {
 
 /* ---- sites ---- */
 
+/* A text a site was made from besides its own lines: the site may be shared while it is the same.
+ */
+struct site_input {
+    unsigned kind; /* enum source_kind */
+    struct str name;
+    uint64_t hash; /* of the bytes, or of the failure */
+};
+
+struct log_target {
+    uint64_t id;           /* hash_stable(1, path), never 0 */
+    struct str path;       /* "stderr", "syslog", or a file's absolute path */
+    uint64_t rotate_bytes; /* 0: never */
+    unsigned keep;
+};
+
 enum plain_http { PLAIN_REDIRECT, PLAIN_SERVE, PLAIN_REFUSE };
 
 struct site {
@@ -192,6 +207,12 @@ struct site {
     size_t route_count;
     struct router *router;         /* built by router_build() */
     const struct route_conf *conf; /* for answers before a route is known */
+    struct site_input *inputs;
+    size_t input_count;
+    struct log_target *logs; /* that its routes write to */
+    size_t log_count;
+    struct str *file_roots; /* of `files`, real paths */
+    size_t file_root_count;
     struct where where;
 };
 
@@ -207,19 +228,14 @@ struct listener {
     struct site *first;     /* the first site on this listener, or NULL */
 };
 
-struct log_target {
-    uint64_t id;           /* hash_stable(1, path), never 0 */
-    struct str path;       /* "stderr", "syslog", or a file's absolute path */
-    uint64_t rotate_bytes; /* 0: never */
-    unsigned keep;
-};
-
 struct snapshot {
     struct arena *arena;
     uint64_t generation;
     struct site **sites;
     size_t site_count;
     struct map by_hash; /* a part's hash -> struct site: what a reload can share */
+    struct map certs;   /* hash of chain and key -> struct tls_cert, referenced */
+    struct map trusts;  /* hash of the PEM text -> struct tls_trust, referenced */
     struct listener *listeners;
     size_t listener_count; /* at most 64 */
     struct log_target *logs;
@@ -234,7 +250,10 @@ struct snapshot {
     struct str *file_roots; /* of `files`, real paths */
     size_t file_root_count;
     struct str resolv_conf, hosts_file; /* texts */
-    struct snapshot *next;              /* among the retired */
+    /* Lower-case names that some `header request set|add` line writes: no client may send them. The
+     * values mean nothing. Filled by snapshot_link(). */
+    struct map request_names;
+    struct snapshot *next; /* among the retired */
     atomic_uint pins[SNAPSHOT_THREADS_MAX];
 };
 
@@ -252,7 +271,8 @@ static inline void part_unpin(struct part *part, unsigned thread)
 /* A part of a new snapshot that is the same as one of the old: hold it instead of building it. */
 struct site *snapshot_find_site(const struct snapshot *old, uint64_t hash);
 void snapshot_hold(struct site *site);
-/* Fills the listeners' tables of names from the sites. False at the arena's cap. */
+/* Fills the listeners' tables of names, `by_hash` and `request_names` from the sites. False at the
+ * arena's cap. */
 bool snapshot_link(struct snapshot *snapshot) __attribute__((warn_unused_result));
 
 /* The site of a host (lower case, no port) on a listener, or NULL. */
