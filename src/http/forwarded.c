@@ -139,16 +139,17 @@ static bool is_plain(struct str value)
     return value.len != 0;
 }
 
-static void add_value(struct text *out, bool quoted, struct str value)
+static void add_value(struct text *out, enum forwarded_form form, struct str value)
 {
-    if (grammar_token(value) || (!quoted && is_plain(value)))
+    if (grammar_token(value) || (form == FORWARDED_UNQUOTED && is_plain(value)))
         text_add(out, value);
     else
         add_quoted(out, value);
 }
 
-void forwarded_add(struct text *out, const struct message *message, bool keep, bool quoted,
-                   const struct addr *peer, struct str host, struct str proto)
+void forwarded_add(struct text *out, const struct message *message, bool keep,
+                   enum forwarded_form form, const struct addr *peer, struct str host,
+                   struct str proto)
 {
     char memory[80];
     struct text node = text_over(memory, sizeof memory);
@@ -160,11 +161,11 @@ void forwarded_add(struct text *out, const struct message *message, bool keep, b
     if (peer->family == ADDR_IP6)
         text_add_byte(&node, ']');
     text_add(out, STR("for="));
-    add_value(out, quoted, text_str(&node));
+    add_value(out, form, text_str(&node));
     if (host.len) {
         text_add(out, STR(";host="));
-        add_value(out, quoted, host);
+        add_value(out, form, host);
     }
     text_add(out, STR(";proto="));
-    add_value(out, quoted, proto);
+    add_value(out, form, proto);
 }

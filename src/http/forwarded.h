@@ -33,13 +33,16 @@ bool forwarded_is_trusted(const struct addr *addr, const struct cidr *trusted, s
 void forwarded_add_xff(struct text *out, const struct message *message, bool keep,
                        const struct addr *peer);
 
-/*
- * The value of our Forwarded, behind the received list when `keep`; `host` (may be empty) is what
- * the client asked for, `proto` its scheme. `quoted` is the form of the RFC,
- * for="[2001:db8::1]";host="a:8443";proto=https; without, the quotes are left out where the value
- * cannot end early, for origins that do not unquote.
- */
-void forwarded_add(struct text *out, const struct message *message, bool keep, bool quoted,
-                   const struct addr *peer, struct str host, struct str proto);
+enum forwarded_form {
+    FORWARDED_STANDARD, /* for="[2001:db8::1]";host="a:8443";proto=https */
+    FORWARDED_UNQUOTED, /* for=[2001:db8::1];host=a:8443;proto=https, for origins that do not
+                           unquote */
+};
+
+/* The value of our Forwarded; `host` (may be empty) is what the client asked for, `proto` its
+ * scheme. */
+void forwarded_add(struct text *out, const struct message *message, bool keep,
+                   enum forwarded_form form, const struct addr *peer, struct str host,
+                   struct str proto);
 
 #endif

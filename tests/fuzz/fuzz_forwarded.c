@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!addr_eq(&client, &peer))
         abort();
     forwarded_add_xff(&xff, &message, true, &peer);
-    forwarded_add(&forwarded, &message, true, false, &peer, value, STR("https"));
+    forwarded_add(&forwarded, &message, true, FORWARDED_UNQUOTED, &peer, value, STR("https"));
     if (!header_value_ok(text_str(&xff)) || !header_value_ok(text_str(&forwarded)))
         abort();
     arena_end(arena);

@@ -113,15 +113,15 @@ static void our_list_ends_with_the_peer(void **state)
 }
 
 static const struct {
-    bool quoted;
+    enum forwarded_form form;
     const char *peer, *host, *text;
 } forms[] = {
-    {true, "1.2.3.4", "a.test", "for=1.2.3.4;host=a.test;proto=https"},
-    {true, "1.2.3.4", "a.test:8443", "for=1.2.3.4;host=\"a.test:8443\";proto=https"},
-    {true, "2001:db8::1", "", "for=\"[2001:db8::1]\";proto=https"},
-    {false, "2001:db8::1", "a:1", "for=[2001:db8::1];host=a:1;proto=https"},
-    {false, "1.2.3.4", "a;b", "for=1.2.3.4;host=\"a;b\";proto=https"},
-    {true, "1.2.3.4", "a\"\\b", "for=1.2.3.4;host=\"a\\\"\\\\b\";proto=https"},
+    {FORWARDED_STANDARD, "1.2.3.4", "a.test", "for=1.2.3.4;host=a.test;proto=https"},
+    {FORWARDED_STANDARD, "1.2.3.4", "a.test:8443", "for=1.2.3.4;host=\"a.test:8443\";proto=https"},
+    {FORWARDED_STANDARD, "2001:db8::1", "", "for=\"[2001:db8::1]\";proto=https"},
+    {FORWARDED_UNQUOTED, "2001:db8::1", "a:1", "for=[2001:db8::1];host=a:1;proto=https"},
+    {FORWARDED_UNQUOTED, "1.2.3.4", "a;b", "for=1.2.3.4;host=\"a;b\";proto=https"},
+    {FORWARDED_STANDARD, "1.2.3.4", "a\"\\b", "for=1.2.3.4;host=\"a\\\"\\\\b\";proto=https"},
 };
 
 static void our_forwarded_is_quoted_where_it_must_be(void **state)
@@ -133,7 +133,7 @@ static void our_forwarded_is_quoted_where_it_must_be(void **state)
         struct text out = text_in(arena, 4096);
         message_init(&m, arena);
         assert_true(message_push(&m, STR("Forwarded"), STR("for=6.6.6.6")));
-        forwarded_add(&out, &m, false, forms[i].quoted, &peer, str_from_z(forms[i].host),
+        forwarded_add(&out, &m, false, forms[i].form, &peer, str_from_z(forms[i].host),
                       STR("https"));
         if (!str_eq(text_str(&out), str_from_z(forms[i].text)))
             fail_msg("%.*s", STR_ARG(text_str(&out)));
