@@ -1,5 +1,5 @@
 /*
- * What the client would rather have (RFC 9110 12.5): Accept-Encoding among the codings we know, and
+ * What the client would rather have (RFC 9110 12.5.1):
  * whether an error page should be HTML or JSON. A member that cannot be read is passed over.
  */
 #ifndef PC_HTTP_ACCEPT_H

@@ -132,7 +132,7 @@ struct client_request {
     struct client_codec *codec; /* set by the codec */
     bool request_sent;          /* head and body went out entirely */
     bool answered;              /* a byte of the answer has come */
-    bool reusable;              /* valid in on_end() */
+    bool reusable;              /* valid with the last piece, and in on_end() */
     const char *why;            /* of a failure */
     uint64_t bytes_in;          /* of the answer, on the wire */
 };
@@ -140,9 +140,9 @@ struct client_request {
 struct client_user {
     void (*on_informational)(struct client_request *request); /* a 1xx but 101 in `answer` */
     void (*on_head)(struct client_request *request);
-    /* `last`: the answer is whole; on_end() follows at once. */
+    /* `last`: the answer is whole; no callback follows. */
     void (*on_body)(struct client_request *request, struct str piece, bool last);
-    /* The answer is whole (of one without body right after on_head). */
+    /* An answer without body is whole: right after on_head(), and instead of a last piece. */
     void (*on_end)(struct client_request *request);
     void (*on_failed)(struct client_request *request, enum client_failure failure);
     void (*on_drained)(struct client_request *request);

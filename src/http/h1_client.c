@@ -28,7 +28,6 @@ struct h1_client {
     uint8_t request_framing; /* enum body_framing */
     uint8_t informational;
     bool tunnel, ended; /* client_end() was called */
-    bool surplus;       /* bytes came behind the answer */
     bool upgrade_asked;
 };
 
@@ -49,13 +48,13 @@ static void fail(struct h1_client *c, enum client_failure failure, const char *w
 
 /* ---- reading ---- */
 
-static void whole(struct h1_client *c)
+/* The answer is whole; the last piece, or on_end(), is still to be handed on. */
+static void whole(struct h1_client *c, bool surplus)
 {
     struct client_request *request = c->codec.request;
     c->reading = READ_DONE;
-    request->reusable = request->request_sent && !request->answer->close && !c->surplus &&
-                        !c->tunnel && request->answer->framing != BODY_TO_END;
-    request->user->on_end(request);
+    request->reusable = request->request_sent && !request->answer->close && !surplus &&
+                        request->answer->framing != BODY_TO_END;
 }
 
 static void start_body(struct h1_client *c, bool more_here)
@@ -75,12 +74,11 @@ static void start_body(struct h1_client *c, bool more_here)
         c->reading = READ_TO_END;
         break;
     default:
-        c->surplus = more_here;
-        c->reading = READ_DONE;
+        whole(c, more_here);
     }
     request->user->on_head(request);
     if (!c->ended && c->reading == READ_DONE)
-        whole(c);
+        request->user->on_end(request);
 }
 
 /* A 1xx is handed on and forgotten; the head that counts comes behind it. */
@@ -167,10 +165,9 @@ static void take_length(struct h1_client *c, struct str *bytes)
     *bytes = str_skip(*bytes, piece.len);
     c->body_left -= piece.len;
     bool last = c->body_left == 0;
-    c->surplus = last && bytes->len != 0;
+    if (last)
+        whole(c, bytes->len != 0);
     request->user->on_body(request, piece, last);
-    if (last && !c->ended && c->reading == READ_LENGTH)
-        whole(c);
 }
 
 /* One piece late, so that the last one is known to be the last when it is handed on. */
@@ -196,11 +193,10 @@ static void take_chunked(struct h1_client *c, struct str *bytes)
         }
         if (!done && bytes->len != 0)
             continue;
-        c->surplus = done && bytes->len != 0;
+        if (done)
+            whole(c, bytes->len != 0);
         if (held.len != 0 || done)
             request->user->on_body(request, held, done);
-        if (done && !c->ended && c->reading == READ_CHUNKED)
-            whole(c);
         return;
     }
 }
@@ -243,9 +239,8 @@ static void on_end(void *user, enum stream_end end)
         return;
     bool clean = end == STREAM_FINISHED;
     if (c->reading == READ_TO_END && clean) {
+        whole(c, false);
         request->user->on_body(request, nothing, true);
-        if (!c->ended)
-            whole(c);
     } else if (c->reading == READ_TUNNEL) {
         if (clean)
             request->user->on_body(request, nothing, true);

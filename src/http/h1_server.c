@@ -591,6 +591,19 @@ static void drain(struct codec *codec)
         close_gracefully(h);
 }
 
+void h1_server_refuse(struct codec *codec, const struct parse_error *error)
+{
+    struct h1_server *h = server_of(codec);
+    if (h->request != NULL || h->flags & (ENDING | OVER))
+        return;
+    if (!begin(h)) {
+        over(h, STREAM_RESET);
+        return;
+    }
+    h->request->bytes_in = h->in_len;
+    bad(h, error);
+}
+
 static void free_server(struct loop_task *task)
 {
     struct h1_server *h = LIST_OF(task, struct h1_server, free_task);

@@ -16,4 +16,7 @@ struct codec *h1_server_new(struct stream *stream, const struct codec_user *user
 /* New limits for the heads to come (after a reload). */
 void h1_server_set_limits(struct codec *codec, const struct head_limits *limits);
 
+/* A head that has begun is refused (408): as if it had been malformed. */
+void h1_server_refuse(struct codec *codec, const struct parse_error *error);
+
 #endif

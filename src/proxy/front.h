@@ -9,10 +9,10 @@
 #include "net/addr.h"
 
 struct loop;
-struct log_ring;       /* observe/log_thread.h */
-struct resolver;       /* net/resolver.h */
-struct snapshot;       /* proxy/snapshot.h */
-struct tls_tickets;    /* tls/tls_tickets.h */
+struct log_ring;    /* observe/log_thread.h */
+struct resolver;    /* net/resolver.h */
+struct snapshot;    /* proxy/snapshot.h */
+struct tls_tickets; /* tls/tls_tickets.h */
 struct front;
 
 struct front_conf {
@@ -25,7 +25,8 @@ struct front_conf {
 
 /* Read by other threads at any time; each only grows but `sessions` and `exchanges`. */
 struct front_counters {
-    _Atomic uint64_t accepted, handshakes, handshakes_failed, requests, refused, bytes_in, bytes_out;
+    _Atomic uint64_t accepted, handshakes, handshakes_failed, requests, refused, bytes_in,
+        bytes_out;
     _Atomic uint64_t sessions, exchanges; /* now */
 };
 
@@ -34,8 +35,9 @@ struct front *front_new(const struct front_conf *conf) __attribute__((warn_unuse
 void front_end(struct front *front);
 
 /*
- * Which slot of the log ring a log target (snapshot.h: log_target.id) writes to. Before front_use(),
- * and again whenever a load brings new ones; slots of open exchanges' targets must stay.
+ * Which slot of the log ring a log target (snapshot.h: log_target.id) writes to. Before
+ * front_use(), and again whenever a load brings new ones; slots of open exchanges' targets must
+ * stay.
  */
 struct front_log {
     uint64_t id;

@@ -110,6 +110,21 @@ struct site *listener_site(const struct listener *listener, struct str host)
     return site ? site : listener->catch_all;
 }
 
+struct site *listener_default_site(const struct listener *listener, struct str sni,
+                                   const struct addr *local)
+{
+    char text[64];
+    struct text name = text_over(text, sizeof text);
+    struct site *site = sni.len ? listener_site(listener, sni) : NULL;
+    if (site != NULL)
+        return site;
+    addr_add_text(&name, local);
+    site = map_get(&listener->hosts, text_str(&name));
+    if (site != NULL)
+        return site;
+    return listener->catch_all ? listener->catch_all : listener->first;
+}
+
 /* ---- giving up ---- */
 
 /* Pins are taken and given back by the same thread, so each slot and their sum are exact. */

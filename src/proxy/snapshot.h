@@ -278,6 +278,13 @@ bool snapshot_link(struct snapshot *snapshot) __attribute__((warn_unused_result)
 /* The site of a host (lower case, no port) on a listener, or NULL. */
 struct site *listener_site(const struct listener *listener, struct str host);
 
+/*
+ * The site for heads that do not parse, and for TLS without a name: the one of the name in TLS, the
+ * one named by the local address, the catch-all, the first; NULL on a listener without sites.
+ */
+struct site *listener_default_site(const struct listener *listener, struct str sni,
+                                   const struct addr *local);
+
 /* Gives a snapshot up: it is freed, with the parts nobody else holds, once nobody uses it. */
 struct retired {
     struct snapshot *snapshots;

@@ -1,0 +1,579 @@
+#include "proxy/forward.h"
+
+#include "base/clock.h"
+#include "files/mime.h"
+#include "http/h1_client.h"
+#include "proxy/answer.h"
+#include "proxy/edit.h"
+#include "proxy/exchange.h"
+#include "proxy/front_state.h"
+#include "proxy/session.h"
+#include "upstream/upstream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A pooled connection that was used so recently is very likely still open: good enough for what
+ * must not be repeated. */
+enum { FRESH_ENOUGH_MS = 200 };
+/* An origin that does not say 100 gets the body all the same after this (RFC 9110 10.1.1). */
+enum { CONTINUE_MS = 1000 };
+
+/* What an origin's head may be; applications send larger ones than browsers do. */
+static const struct head_limits answer_limits = {
+    .line_bytes_max = 32 * 1024,
+    .fields_max = 200,
+    .size_bytes_max = 64 * 1024,
+};
+
+struct forward {
+    struct exchange *x;
+    struct upstream_wait wait;
+    struct origin_conn *conn;
+    struct client_request client;
+    struct message answer; /* the origin's, as it comes */
+    bool waiting;          /* for a connection */
+    bool connected_once;
+    bool sent_something; /* of the present try */
+    bool kept_whole;     /* x->body holds all of the body that has come */
+    bool repeated_stale;
+    bool answer_paused;
+    bool ended;
+    unsigned retries;
+    struct loop_timer continue_timer;
+};
+
+struct bound_conn {
+    struct origin_conn *conn;
+    const struct upstream_conf *conf; /* of the last use; identity is what counts */
+    uint64_t identity;
+    bool dead;
+};
+
+static const struct client_user client_user;
+
+static struct forward *forward_of_client(struct client_request *request)
+{
+    return LIST_OF(request, struct forward, client);
+}
+
+static struct upstreams *upstreams_of(const struct forward *f)
+{
+    return f->x->front->upstreams;
+}
+
+static const struct upstream_conf *conf_of(const struct forward *f)
+{
+    return f->x->target->upstream;
+}
+
+/* ---- connections bound to one client ---- */
+
+static void bound_bytes(void *user, struct str bytes)
+{
+    struct bound_conn *bound = user;
+    (void)bytes;
+    bound->dead = true;
+}
+
+static void bound_ended(void *user, enum stream_end end)
+{
+    struct bound_conn *bound = user;
+    (void)end;
+    bound->dead = true;
+}
+
+static void bound_drained(void *user)
+{
+    (void)user;
+}
+
+static const struct stream_user bound_user = {
+    .on_bytes = bound_bytes,
+    .on_end = bound_ended,
+    .on_drained = bound_drained,
+};
+
+void forward_end_bound(struct front *front, struct bound_conn *bound)
+{
+    if (bound == NULL)
+        return;
+    upstream_discard(front->upstreams, bound->conn);
+    free(bound);
+}
+
+/* Does this field speak of a scheme that authenticates connections? */
+static bool binds_connection(const struct message *message, enum header_id id)
+{
+    uint32_t at = 0;
+    for (const struct field *f; (f = message_next(message, id, &at)) != NULL;)
+        if (str_starts_nocase(f->value, STR("NTLM")) ||
+            str_starts_nocase(f->value, STR("Negotiate")))
+            return true;
+    return false;
+}
+
+static bool keep_bound(struct forward *f)
+{
+    struct bound_conn **slot = session_bound(f->x->session);
+    if (*slot != NULL)
+        forward_end_bound(f->x->front, *slot);
+    *slot = calloc(1, sizeof **slot);
+    if (*slot == NULL)
+        return false;
+    **slot = (struct bound_conn){.conn = f->conn,
+                                 .identity = conf_of(f)->origins[f->conn->origin_index].identity};
+    stream_set_user(f->conn->stream, &bound_user, *slot);
+    return true;
+}
+
+/* The bound connection of this client, if it leads to an origin of this upstream. */
+static struct origin_conn *take_bound(struct forward *f)
+{
+    struct bound_conn **slot = session_bound(f->x->session);
+    struct bound_conn *bound = *slot;
+    if (bound == NULL)
+        return NULL;
+    for (unsigned i = 0; i < conf_of(f)->origin_count; i++) {
+        if (conf_of(f)->origins[i].identity != bound->identity)
+            continue;
+        struct origin_conn *conn = bound->conn;
+        *slot = NULL;
+        bool dead = bound->dead || !stream_healthy(conn->stream);
+        free(bound);
+        if (dead) {
+            upstream_discard(upstreams_of(f), conn);
+            return NULL;
+        }
+        conn->reused = true;
+        conn->origin_index = i;
+        return conn;
+    }
+    return NULL;
+}
+
+/* ---- giving the connection up ---- */
+
+static void release(struct forward *f, bool reusable)
+{
+    struct origin_conn *conn = f->conn;
+    if (conn == NULL)
+        return;
+    f->conn = NULL;
+    client_end(f->client.codec);
+    timer_clear(&f->continue_timer);
+    stream_pause(conn->stream, false);
+    if (reusable && conn->bound) {
+        f->conn = conn;
+        bool kept = keep_bound(f);
+        f->conn = NULL;
+        if (kept)
+            return;
+        reusable = false;
+    }
+    if (reusable)
+        upstream_give(upstreams_of(f), conn, conf_of(f));
+    else
+        upstream_discard(upstreams_of(f), conn);
+}
+
+void forward_end(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || f->ended)
+        return;
+    f->ended = true;
+    if (f->waiting)
+        upstream_cancel(&f->wait);
+    f->waiting = false;
+    release(f, false);
+}
+
+/* ---- sending ---- */
+
+static void send_kept_body(struct forward *f)
+{
+    struct exchange *x = f->x;
+    struct iovec pieces[16];
+    /* Kept bytes stay in x->body: the connection may prove stale. */
+    int count = buf_iov(&x->body, pieces, 16);
+    for (int i = 0; i < count; i++) {
+        bool last = i == count - 1 && x->request.body_whole;
+        client_send_body(&f->client, str_from(pieces[i].iov_base, pieces[i].iov_len), last);
+    }
+    if (count == 0 && x->request.body_whole)
+        client_send_body(&f->client, (struct str){0}, true);
+}
+
+static void forget_kept(struct forward *f)
+{
+    f->kept_whole = false;
+    buf_drop(&f->x->body, f->x->body.len);
+}
+
+static void note_sent(struct forward *f)
+{
+    struct exchange *x = f->x;
+    if (!f->client.request_sent || x->record.sent_us != 0)
+        return;
+    x->record.sent_us = access_record_mark(x->start_us, clock_mono_us());
+    exchange_wait_answer(x);
+}
+
+static void let_body_come(struct exchange *x)
+{
+    if (x->request.body_whole || x->gone)
+        return;
+    exchange_wait_body(x);
+    if (!x->body_paused)
+        return;
+    x->body_paused = false;
+    codec_pause_body(&x->request, false);
+}
+
+static void tell_continue(struct exchange *x)
+{
+    if (!x->request.wants_continue || x->answer_begun || x->gone)
+        return;
+    struct message answer;
+    message_init(&answer, x->arena);
+    answer.status = 100;
+    if (codec_send_head(&x->request, &answer, false))
+        let_body_come(x);
+}
+
+static void on_continue_timer(struct loop_timer *timer)
+{
+    struct forward *f = LIST_OF(timer, struct forward, continue_timer);
+    tell_continue(f->x);
+}
+
+static void send_request(struct forward *f)
+{
+    struct exchange *x = f->x;
+    bool body_none = x->upstream_head.framing == BODY_NONE;
+    f->sent_something = true;
+    if (!client_send_head(&f->client, &x->upstream_head, x->upstream_target, body_none)) {
+        release(f, false);
+        answer_refuse(x, 400, ACCESS_BY_PARSER, STR("head writer"),
+                      STR("the request for the origin must not be written"), NULL);
+        pipeline_answer(x);
+        return;
+    }
+    if (!body_none)
+        send_kept_body(f);
+    note_sent(f);
+    /* Who waits for a 100 sends nothing before it: the origin is asked, and timed. */
+    if (x->request.wants_continue)
+        timer_set(x->front->loop, &f->continue_timer, CONTINUE_MS);
+    else
+        let_body_come(x);
+}
+
+static void use_connection(struct forward *f, struct origin_conn *conn)
+{
+    struct exchange *x = f->x;
+    f->conn = conn;
+    f->sent_something = false;
+    message_init(&f->answer, x->arena);
+    f->client = (struct client_request){
+        .user = &client_user, .answer = &f->answer, .method = x->message.method};
+    if (binds_connection(&x->message, HEADER_AUTHORIZATION))
+        conn->bound = true;
+    struct client_codec *codec = h1_client_new(x->arena, conn->stream, &f->client, &answer_limits);
+    if (codec == NULL) {
+        f->conn = NULL;
+        upstream_discard(upstreams_of(f), conn);
+        answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"), STR("the exchange is at its cap"),
+                      NULL);
+        pipeline_answer(x);
+        return;
+    }
+    conn->requests++;
+    x->record.connected_us = access_record_mark(x->start_us, clock_mono_us());
+    x->record.connect_us = conn->connect_us;
+    x->record.origin_pooled = conn->reused;
+    x->record.origin = conf_of(f)->origins[conn->origin_index].text;
+    stream_addresses(conn->stream, &x->record.origin_local, &x->record.origin_peer);
+    send_request(f);
+}
+
+static void on_ready(struct upstream_wait *wait, struct origin_conn *conn)
+{
+    struct forward *f = LIST_OF(wait, struct forward, wait);
+    f->waiting = false;
+    f->x->record.tries = (uint16_t)(f->x->record.tries + 1);
+    use_connection(f, conn);
+}
+
+static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
+{
+    struct forward *f = LIST_OF(wait, struct forward, wait);
+    struct exchange *x = f->x;
+    static const struct {
+        uint16_t status;
+        enum access_layer layer;
+        struct str by;
+    } rows[] = {
+        [UPSTREAM_REFUSED] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin connect")},
+        [UPSTREAM_TIMED_OUT] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin connect timeout")},
+        [UPSTREAM_UNRESOLVED] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin name")},
+        [UPSTREAM_BAD_TLS] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin tls")},
+        [UPSTREAM_NO_SOCKET] = {503, ACCESS_BY_PROXY, STR_INIT("no socket")},
+    };
+    f->waiting = false;
+    x->record.tries = (uint16_t)(x->record.tries + wait->attempts);
+    if (wait->origin_index < conf_of(f)->origin_count)
+        x->record.origin = conf_of(f)->origins[wait->origin_index].text;
+    answer_refuse(x, rows[failure].status, rows[failure].layer, rows[failure].by,
+                  str_dup(x->arena, str_from_z(wait->why)), &x->target->where);
+    pipeline_answer(x);
+}
+
+static void take(struct forward *f)
+{
+    struct exchange *x = f->x;
+    f->wait.conf = conf_of(f);
+    f->wait.on_ready = on_ready;
+    f->wait.on_failed = on_failed;
+    f->wait.idle_ms_max = method_is_idempotent(x->message.method) ? 0 : FRESH_ENOUGH_MS;
+    f->waiting = true;
+    upstream_take(upstreams_of(f), &f->wait);
+}
+
+enum verdict forward_start(struct exchange *x)
+{
+    struct forward *f = ARENA_NEW(x->arena, struct forward);
+    if (f == NULL)
+        return answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"),
+                             STR("the exchange is at its cap"), NULL);
+    f->x = x;
+    f->kept_whole = true;
+    f->continue_timer.on_fire = on_continue_timer;
+    x->forward = f;
+    struct origin_conn *bound = take_bound(f);
+    if (bound != NULL) {
+        x->record.tries = 1;
+        use_connection(f, bound);
+    } else {
+        take(f);
+    }
+    return VERDICT_WAIT;
+}
+
+/* ---- the client's side ---- */
+
+void forward_body(struct exchange *x, struct str piece)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || (f->conn == NULL && !f->waiting))
+        return; /* answered already: the rest of the body is of no use */
+    if (x->tunnel)
+        exchange_wait_quiet(x);
+    bool keep =
+        f->kept_whole && !x->tunnel && (f->conn == NULL || method_is_idempotent(x->message.method));
+    if (keep && !buf_add(&x->body, piece.at, piece.len)) {
+        if (f->conn == NULL) {
+            /* Cannot be: reading has been paused since the head. */
+            forward_end(x);
+            answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"),
+                          STR("the body came faster than it could be kept"), NULL);
+            pipeline_answer(x);
+            return;
+        }
+        keep = false;
+    }
+    if (f->conn == NULL)
+        return;
+    if (!keep)
+        forget_kept(f);
+    bool last = x->request.body_whole;
+    client_send_body(&f->client, piece, last);
+    if (client_backlog(&f->client) > EXCHANGE_BACKLOG_MAX && !x->body_paused) {
+        x->body_paused = true;
+        codec_pause_body(&x->request, true);
+    }
+}
+
+void forward_body_end(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || f->conn == NULL)
+        return;
+    client_send_body(&f->client, (struct str){0}, true);
+    if (x->tunnel)
+        exchange_wait_quiet(x);
+    else
+        note_sent(f);
+}
+
+void forward_drained(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || f->conn == NULL || !f->answer_paused)
+        return;
+    f->answer_paused = false;
+    client_pause_answer(&f->client, false);
+}
+
+/* ---- the origin's side ---- */
+
+static void on_client_drained(struct client_request *request)
+{
+    struct exchange *x = forward_of_client(request)->x;
+    if (!x->body_paused || x->gone)
+        return;
+    x->body_paused = false;
+    codec_pause_body(&x->request, false);
+}
+
+static void on_informational(struct client_request *request)
+{
+    struct forward *f = forward_of_client(request);
+    struct exchange *x = f->x;
+    if (f->answer.status == 100) {
+        timer_clear(&f->continue_timer);
+        tell_continue(x);
+        return;
+    }
+    x->answer = f->answer;
+    edit_informational(x);
+    if (!codec_send_head(&x->request, &x->answer, false))
+        access_record_decide(&x->record, ACCESS_STAGE_FORWARD, STR("1xx dropped"),
+                             STR("it must not be written"), NULL);
+}
+
+static bool is_stream(const struct message *answer)
+{
+    struct str type = message_value(answer, HEADER_CONTENT_TYPE);
+    return mime_is_event_stream(type) || str_starts_nocase(type, STR("application/grpc"));
+}
+
+static void on_head(struct client_request *request)
+{
+    struct forward *f = forward_of_client(request);
+    struct exchange *x = f->x;
+    timer_clear(&f->continue_timer);
+    x->record.answer_us = access_record_mark(x->start_us, clock_mono_us());
+    x->record.origin_status = f->answer.status;
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, true);
+    forget_kept(f);
+    x->waits.answer_ms = 0;
+    if (binds_connection(&f->answer, HEADER_WWW_AUTHENTICATE))
+        f->conn->bound = true;
+    x->answer = f->answer;
+    x->answer_is_origins = true;
+    if (f->answer.status == 101) {
+        x->tunnel = true;
+        x->record.websocket = true;
+        struct message *head = &x->answer;
+        edit_answer(x);
+        x->answer_begun = true;
+        x->record.status = 101;
+        if (!message_add_id(head, HEADER_CONNECTION, STR("Upgrade")) ||
+            !message_add_id(head, HEADER_UPGRADE, STR("websocket")) ||
+            !codec_send_head(&x->request, head, false)) {
+            answer_cut(x, ACCESS_FAILED);
+            return;
+        }
+        x->body_paused = false;
+        exchange_wait_quiet(x);
+        return;
+    }
+    if (is_stream(&f->answer))
+        exchange_wait_quiet(x);
+    else if (f->answer.framing != BODY_NONE)
+        exchange_wait_stream(x);
+    pipeline_answer(x);
+}
+
+static void on_body(struct client_request *request, struct str piece, bool last)
+{
+    struct forward *f = forward_of_client(request);
+    struct exchange *x = f->x;
+    if (x->waits.quiet_ms != 0)
+        exchange_wait_quiet(x);
+    else if (!last)
+        exchange_wait_stream(x);
+    if (last && !x->tunnel)
+        release(f, request->reusable); /* the client may be slow; the connection need not wait */
+    if (answer_piece(x, piece, last) && f->conn != NULL) {
+        f->answer_paused = true;
+        client_pause_answer(&f->client, true);
+    }
+}
+
+static void on_end(struct client_request *request)
+{
+    struct forward *f = forward_of_client(request);
+    release(f, request->reusable);
+    answer_piece(f->x, (struct str){0}, true);
+}
+
+/* ---- failure ---- */
+
+/* May the request be sent again, as far as this client and this body are concerned? */
+static bool repeatable(const struct forward *f)
+{
+    const struct exchange *x = f->x;
+    return !x->answer_begun && !x->gone && f->kept_whole &&
+           (!f->sent_something || method_is_idempotent(x->message.method));
+}
+
+static bool try_again(struct forward *f, bool stale)
+{
+    const struct upstream_conf *conf = conf_of(f);
+    if (!repeatable(f))
+        return false;
+    if (stale && !f->repeated_stale) {
+        f->repeated_stale = true; /* the origin only closed an idle connection: it is not tried */
+    } else {
+        if (f->retries >= conf->retry_max || conf->origin_count < 2)
+            return false;
+        f->retries++;
+        f->wait.tried |= (uint64_t)1 << f->wait.origin_index;
+    }
+    f->wait.fresh = true;
+    access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("again"),
+                         stale ? STR("a kept connection proved stale")
+                               : STR("the origin failed before its answer"),
+                         NULL);
+    f->x->waits.answer_ms = 0;
+    f->x->record.sent_us = 0;
+    take(f);
+    return true;
+}
+
+static void on_client_failed(struct client_request *request, enum client_failure failure)
+{
+    struct forward *f = forward_of_client(request);
+    struct exchange *x = f->x;
+    struct str why = str_dup(x->arena, str_from_z(request->why));
+    bool stale = failure == CLIENT_CLOSED && f->conn->reused;
+    unsigned origin_index = f->conn->origin_index;
+    f->wait.origin_index = origin_index;
+    release(f, false);
+    if (!stale)
+        upstream_report(upstreams_of(f), conf_of(f), origin_index, false);
+    if (x->tunnel) {
+        answer_cut(x, ACCESS_ORIGIN_ABORTED);
+        return;
+    }
+    if (failure == CLIENT_CLOSED && try_again(f, stale))
+        return;
+    enum verdict verdict =
+        answer_refuse(x, 502, ACCESS_BY_ORIGIN,
+                      failure == CLIENT_BAD ? STR("origin answer") : STR("origin closed"), why,
+                      &x->target->where);
+    if (verdict == VERDICT_ANSWER)
+        pipeline_answer(x);
+}
+
+static const struct client_user client_user = {
+    .on_informational = on_informational,
+    .on_head = on_head,
+    .on_body = on_body,
+    .on_end = on_end,
+    .on_failed = on_client_failed,
+    .on_drained = on_client_drained,
+};

@@ -1,0 +1,34 @@
+/*
+ * The order of the phases an exchange goes through: the security policy, visible in one place, the
+ * table in pipeline.c, and nowhere else. A phase does one thing and answers with a verdict; it
+ * never calls the next one.
+ */
+#ifndef PC_PROXY_PIPELINE_H
+#define PC_PROXY_PIPELINE_H
+
+#include "base/str.h"
+
+enum verdict {
+    VERDICT_NEXT,   /* go on with the next phase */
+    VERDICT_WAIT,   /* stand still: the awaited thing resumes the pipeline */
+    VERDICT_ANSWER, /* a response is ready: skip to RESPOND */
+    VERDICT_CLOSE,  /* no answer is owed, or none is possible: skip to LOG */
+};
+
+struct exchange;
+struct parse_error;
+
+/* Inside a wait: the answer in x->answer is ready (an origin's head, or a refusal). */
+void pipeline_answer(struct exchange *x);
+
+/* What happens to an exchange; the codec's callbacks, by way of the session. */
+void pipeline_head(struct exchange *x, const struct parse_error *bad); /* NULL: it parsed */
+void pipeline_bad_body(struct exchange *x, const struct parse_error *error);
+void pipeline_body(struct exchange *x, struct str piece);
+void pipeline_body_end(struct exchange *x);
+void pipeline_drained(struct exchange *x);
+void pipeline_gone(struct exchange *x);
+/* The codec has forgotten it: writes the record and ends the exchange. */
+void pipeline_done(struct exchange *x);
+
+#endif
