@@ -158,7 +158,22 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     return false;
 }
 
-/* Dials the origins left; false when none is. */
+/* An idle connection of that origin, if one may be used; then the wait is answered. */
+static bool hand_out_idle(struct upstream_wait *wait, unsigned index, struct origin *origin)
+{
+    struct origin_conn *conn = wait->fresh ? NULL : pool_take(&origin->pool, wait->idle_ms_max);
+    if (conn == NULL)
+        return false;
+    if (wait->pending != NULL)
+        attempt_end(wait->pending);
+    origin->in_use++;
+    wait->origin_index = conn->origin_index = index;
+    wait->on_ready(wait, conn);
+    return true;
+}
+
+/* Goes on with the origins left; false when none is. Else the wait may be answered already, and
+ * the attempt gone. */
 static bool attempt_on(struct attempt *attempt)
 {
     struct upstream_wait *wait = attempt->wait;
@@ -170,7 +185,8 @@ static bool attempt_on(struct attempt *attempt)
             say(wait, "no memory");
             return false;
         }
-        if (dial_origin(attempt, (unsigned)index, origin))
+        if (hand_out_idle(wait, (unsigned)index, origin) ||
+            dial_origin(attempt, (unsigned)index, origin))
             return true;
     }
     return false;
@@ -243,14 +259,8 @@ void upstream_take(struct upstreams *upstreams, struct upstream_wait *wait)
         fail_later(wait);
         return;
     }
-    struct origin_conn *conn = wait->fresh ? NULL : pool_take(&origin->pool, wait->idle_ms_max);
-    if (conn == NULL) {
+    if (!hand_out_idle(wait, (unsigned)index, origin))
         attempt_start(upstreams, wait, (unsigned)index, origin);
-        return;
-    }
-    origin->in_use++;
-    wait->origin_index = conn->origin_index = (unsigned)index;
-    wait->on_ready(wait, conn);
 }
 
 void upstream_cancel(struct upstream_wait *wait)

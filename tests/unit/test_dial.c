@@ -306,7 +306,7 @@ static void insecure_takes_any_certificate(void **state)
 static void a_handshake_that_fails_tells_how(void **state)
 {
     struct stage *s = *state;
-    s->conf.connect_ms = 150;
+    s->conf.connect_ms = 500;
     static const struct {
         enum manners manners;
         enum upstream_failure failure;

@@ -297,7 +297,7 @@ static void a_refusing_origin_is_passed_over_and_rests(void **state)
 static void after_its_rest_an_origin_is_tried_again(void **state)
 {
     struct stage *s = *state;
-    s->conf.rest_ms = 30;
+    s->conf.rest_ms = 400;
     s->conf.origin_count = 2;
     upstream_report(s->upstreams, &s->conf, 0, false); /* not met yet: nothing to remember */
     struct asker a = {0};
@@ -311,7 +311,7 @@ static void after_its_rest_an_origin_is_tried_again(void **state)
         assert_int_equal(b.conn->origin_index, 1);
         discard(s, &b);
     }
-    assert_true(run_for(s, 60));
+    assert_true(run_for(s, 450));
     struct asker c = {0};
     take_ok(s, &c);
     assert_int_equal(c.conn->origin_index, 0);
@@ -461,6 +461,24 @@ static void a_fresh_one_is_made_when_asked_for(void **state)
     discard(s, &b);
 }
 
+static void when_an_origin_refuses_an_idle_connection_of_the_next_will_do(void **state)
+{
+    struct stage *s = *state;
+    s->conf.origin_count = 2;
+    s->conf.rest_ms = 0;
+    struct asker a[2] = {0}, b = {0};
+    take_ok(s, &a[0]);
+    take_ok(s, &a[1]);
+    discard(s, &a[0]);
+    give(s, &a[1]);
+    stop_listening(s, 0);
+    take_ok(s, &b);
+    assert_int_equal(b.conn->origin_index, 1);
+    assert_true(b.conn->reused);
+    assert_int_equal(b.wait.attempts, 1);
+    discard(s, &b);
+}
+
 static void above_the_bound_the_oldest_idle_one_is_closed(void **state)
 {
     struct stage *s = *state;
@@ -496,17 +514,17 @@ static void idle_connections_end_after_their_time(void **state)
 {
     struct stage *s = *state;
     s->conf.origin_count = 1;
-    s->conf.keepalive_idle_ms = 60;
+    s->conf.keepalive_idle_ms = 400;
     struct asker a = {0}, b = {0};
     take_ok(s, &a);
     take_ok(s, &b);
     give(s, &a);
-    assert_true(run_for(s, 40));
+    assert_true(run_for(s, 250));
     give(s, &b);
     assert_int_equal(status_of(s).idle, 2);
-    assert_true(run_for(s, 40));
+    assert_true(run_for(s, 250));
     assert_int_equal(status_of(s).idle, 1);
-    assert_true(run_for(s, 60));
+    assert_true(run_for(s, 300));
     assert_int_equal(status_of(s).idle, 0);
 }
 
@@ -673,7 +691,7 @@ static void a_silent_origin_times_out_and_the_next_is_tried(void **state)
     int fd = full_listener("127.0.0.9", &port, fillers, 4);
     addr_parse_ip(STR("127.0.0.9"), &s->origins[0].addr);
     s->origins[0].addr.port = port;
-    s->conf.connect_ms = 60;
+    s->conf.connect_ms = 400;
     struct asker a = {0}, b = {0};
     take_ok(s, &a);
     assert_int_equal(a.conn->origin_index, 1);
@@ -862,6 +880,7 @@ int main(void)
         STAGED(what_runs_out_here_is_not_the_origins_failure),
         STAGED(a_connection_given_back_is_taken_again_last_in_first_out),
         STAGED(a_fresh_one_is_made_when_asked_for),
+        STAGED(when_an_origin_refuses_an_idle_connection_of_the_next_will_do),
         STAGED(above_the_bound_the_oldest_idle_one_is_closed),
         STAGED(nothing_is_kept_when_keepalive_is_off_or_the_connection_is_bound),
         STAGED(idle_connections_end_after_their_time),
