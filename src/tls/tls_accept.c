@@ -228,7 +228,9 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
 
 /* ---- the role ---- */
 
-/* A method of HTTP begins with a letter, a TLS record never does. */
+enum { RECORD_HANDSHAKE = 22 };
+
+/* A client begins with a handshake record (not so SSLv2), a method of HTTP with a letter. */
 static bool on_first(struct tls_stream *tls, struct str bytes)
 {
     static const char answer[] = "HTTP/1.1 400 Bad Request\r\n"
@@ -237,8 +239,12 @@ static bool on_first(struct tls_stream *tls, struct str bytes)
                                  "Connection: close\r\n"
                                  "\r\n"
                                  "This port speaks HTTPS; use a URL that begins https://.\n";
-    if (!char_is_alpha(bytes.at[0]))
+    if (bytes.at[0] == RECORD_HANDSHAKE)
         return true;
+    if (!char_is_alpha(bytes.at[0])) {
+        tls_engine_fail(tls, GNUTLS_E_UNEXPECTED_PACKET, NULL);
+        return false;
+    }
     stream_send_str(tls->lower, str_from(answer, sizeof(answer) - 1));
     tls_engine_fail(tls, 0, "plain HTTP was spoken to a TLS port");
     return false;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 enum {
-    RECORD_HEADER = 5,        /* type, version, length: RFC 8446 5.1 */
+    RECORD_HEADER = 5, /* type, version, length: RFC 8446 5.1 */
+    RECORD_ALERT = 21,
     RECORD_BYTES_MAX = 16640, /* 2^14 + 256: RFC 8446 5.2 */
     PLAIN_BYTES_MAX = 16384,  /* of one record */
     HELD_STEP = 512,
@@ -57,6 +58,8 @@ static ssize_t pull(gnutls_transport_ptr_t user, void *into, size_t len)
     if (tls->granted == 0) {
         tls->granted = (uint32_t)record_size(tls->window);
         tls->handshake_bytes += tls->granted;
+        if (tls->window.at[0] == RECORD_ALERT && tls->granted == RECORD_HEADER + 2)
+            tls->clear_alert = (uint16_t)(1 + (uint8_t)tls->window.at[RECORD_HEADER + 1]);
         if (tls->handshake_bytes > TLS_HANDSHAKE_BYTES_MAX) {
             tls->too_much = true;
             gnutls_transport_set_errno(tls->session, ECONNABORTED);
@@ -155,6 +158,15 @@ static void tell_end(struct tls_stream *tls, enum stream_end end)
         tls->stream.user->on_end(tls->stream.user_data, end);
 }
 
+static const char *alert_name(const struct tls_stream *tls)
+{
+    gnutls_alert_description_t alert = tls->clear_alert != 0
+                                           ? (gnutls_alert_description_t)(tls->clear_alert - 1)
+                                           : gnutls_alert_get(tls->session);
+    const char *name = gnutls_alert_get_name(alert);
+    return name == NULL ? "unknown" : name;
+}
+
 static char *general_sentence(const struct tls_stream *tls, int code)
 {
     char *text = NULL;
@@ -162,9 +174,8 @@ static char *general_sentence(const struct tls_stream *tls, int code)
     if (tls->too_much)
         len = asprintf(&text, "more than %d KiB of handshake messages",
                        TLS_HANDSHAKE_BYTES_MAX / 1024);
-    else if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
-        len = asprintf(&text, "%s sent the alert: %s", tls->role->peer,
-                       gnutls_alert_get_name(gnutls_alert_get(tls->session)));
+    else if (code == GNUTLS_E_FATAL_ALERT_RECEIVED || (!tls->open && tls->clear_alert != 0))
+        len = asprintf(&text, "%s sent the alert: %s", tls->role->peer, alert_name(tls));
     else
         len = asprintf(&text, "%s: %s", tls->open ? "record" : "handshake", gnutls_strerror(code));
     return len < 0 ? NULL : text;

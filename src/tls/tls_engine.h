@@ -54,12 +54,16 @@ struct tls_stream {
     char *name;  /* server name, or NULL */
     char *error; /* the sentence, or NULL: none or `error_is` */
     const char *error_is;
-    uint8_t
-        lower_end;    /* enum stream_end + 1 when the stream below ended and that is not told yet */
-    bool started : 1; /* first bytes seen */
-    bool open : 1;    /* handshake done */
-    bool ended : 1;   /* on_end was called, or is about to be */
-    bool closed : 1;  /* by the user */
+    /*
+     * 1 + the description of an alert in the clear. Clients of TLS 1.3 that refuse our certificate
+     * may not have keys yet, and GnuTLS then only says that it cannot decrypt.
+     */
+    uint16_t clear_alert;
+    uint8_t lower_end; /* enum stream_end + 1: the stream below ended, and that is not told yet */
+    bool started : 1;  /* first bytes seen */
+    bool open : 1;     /* handshake done */
+    bool ended : 1;    /* on_end was called, or is about to be */
+    bool closed : 1;   /* by the user */
     bool read_closed : 1; /* close_notify came */
     bool finished : 1;    /* close_notify sent */
     bool paused : 1;

@@ -202,8 +202,8 @@ static void the_constraint_binds_whoever_steals_the_key(void **state)
     assert_true(tls_pem_read(&narrow, text_str(&ca_key), STR("k"), &why));
     assert_true(tls_pem_read(&leaf, text_str(&cert), STR("l"), &why));
     X509_set_issuer_name(leaf.certs[0], X509_get_subject_name(narrow.certs[0]));
-    X509_delete_ext(leaf.certs[0],
-                    X509_get_ext_by_NID(leaf.certs[0], NID_authority_key_identifier, -1));
+    X509_EXTENSION_free(X509_delete_ext(
+        leaf.certs[0], X509_get_ext_by_NID(leaf.certs[0], NID_authority_key_identifier, -1)));
     X509V3_CTX ctx;
     X509V3_set_ctx(&ctx, narrow.certs[0], leaf.certs[0], NULL, NULL, 0);
     X509_EXTENSION *id =

@@ -116,6 +116,8 @@ static inline void peer_write(struct peer *peer, const void *bytes, size_t len)
 static inline void peer_fini(struct peer *peer)
 {
     SSL_SESSION_free(peer->session);
+    /* else OpenSSL takes the session for broken and never resumes it */
+    SSL_set_shutdown(peer->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(peer->ssl);
 }
 
