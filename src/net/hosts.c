@@ -31,6 +31,9 @@ static bool next_word(struct str *rest, struct str *word)
     return len != 0;
 }
 
+/* More of one name is nobody's intention, and walking to their end would cost. */
+enum { ADDRS_MAX = 64 };
+
 static bool add_name(struct hosts *hosts, struct str name, const struct addr *addr)
 {
     struct host *host = ARENA_NEW(hosts->arena, struct host);
@@ -41,9 +44,11 @@ static bool add_name(struct hosts *hosts, struct str name, const struct addr *ad
     struct host *last = map_get(&hosts->names, name);
     if (last == NULL)
         return map_set(&hosts->names, name, host);
-    while (last->next != NULL)
-        last = last->next;
-    last->next = host;
+    unsigned count = 1;
+    for (; last->next != NULL; last = last->next)
+        count++;
+    if (count < ADDRS_MAX)
+        last->next = host;
     return true;
 }
 
