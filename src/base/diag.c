@@ -140,7 +140,7 @@ static void render_caret(const struct diag_entry *entry, struct text *out, bool 
         text_add_z(out, "\033[0m");
     if (entry->hint.len) {
         text_add_byte(out, ' ');
-        text_add_escaped(out, entry->hint);
+        render_line(entry->hint, out);
     }
     text_add_byte(out, '\n');
 }
@@ -155,13 +155,13 @@ void diag_render_entry(const struct diag_entry *entry, struct text *out, bool co
     }
     if (entry->level != DIAG_ERROR)
         text_printf(out, colour ? "\033[1;33m%s:\033[0m " : "%s: ", level_names[entry->level]);
-    text_add_escaped(out, entry->message);
+    render_line(entry->message, out);
     text_add_byte(out, '\n');
     if (entry->has_pos && entry->pos.line)
         render_caret(entry, out, colour);
     else if (entry->hint.len) {
         text_add_z(out, "          = ");
-        text_add_escaped(out, entry->hint);
+        render_line(entry->hint, out);
         text_add_byte(out, '\n');
     }
     for (const struct diag_pos *in = entry->has_pos ? entry->pos.in : NULL; in; in = in->in) {

@@ -267,6 +267,29 @@ static void hint_at_keywords(const struct signature *signature, uint64_t expecte
         text_printf(hint, "did you mean '%.*s'?", STR_ARG(nearest.best));
 }
 
+/* "deny all", "allow 10.0.0.0/8": the keyword in front of it was left out. */
+static void hint_at_gap(const struct signature *signature, uint64_t expected, struct str typed,
+                        struct text *hint)
+{
+    if (str_eq(typed, STR("all")) && signature_has(signature, STR("any")))
+        typed = STR("any");
+    for (uint64_t left = expected; left != 0; left &= left - 1) {
+        const struct signature_atom *before = &signature->atoms[__builtin_ctzll(left)];
+        struct word word = {.text = typed};
+        bool is_word = before->keyword.len != 0 && char_is_alpha(before->keyword.at[0]);
+        for (uint64_t next = is_word ? before->follow : 0; next != 0; next &= next - 1) {
+            const struct signature_atom *atom = &signature->atoms[__builtin_ctzll(next)];
+            if (!signature_atom_fits(atom, &word))
+                continue;
+            text_printf(hint, "did you mean '%.*s %.*s'?", STR_ARG(before->keyword),
+                        STR_ARG(typed));
+            return;
+        }
+    }
+    if (str_eq(typed, STR("any")) && hint->len == 0)
+        text_add_z(hint, "did you mean 'any'?");
+}
+
 static void hint_at_word(struct checker *c, const struct row *row, uint64_t expected,
                          const struct word *word)
 {
@@ -275,12 +298,14 @@ static void hint_at_word(struct checker *c, const struct row *row, uint64_t expe
     struct str typed = word->text;
     if (word->kind == WORD_BARE && str_eq(typed, STR("=")))
         text_add_z(&hint, "values follow their directive without '='");
-    else if (word->kind == WORD_BARE && str_ends(typed, STR(",")))
+    else if (word->kind == WORD_BARE && str_find_byte(typed, ',') != SIZE_MAX)
         text_add_z(&hint, "words are separated by spaces, without commas");
     if (hint.len == 0)
         hint_at_switch(row->signature, typed, &hint);
     if (hint.len == 0)
         hint_at_types(row->signature, expected, typed, &hint);
+    if (hint.len == 0 && word->kind != WORD_ARROW)
+        hint_at_gap(row->signature, expected, typed, &hint);
     if (hint.len == 0)
         hint_at_keywords(row->signature, expected, typed, &hint);
     const char *args = row->directive->args;
@@ -334,28 +359,36 @@ static void tell_forbidden_block(struct checker *c, const struct row *row,
     look_for_foreign(c, statement->block);
 }
 
-static bool check_block(struct checker *c, const struct row *row, const struct statement *statement)
+static bool may_have_block(struct checker *c, const struct row *row,
+                           const struct statement *statement)
 {
-    unsigned flags = row->directive->flags;
-    bool may = (flags & (DIRECTIVE_BLOCK | DIRECTIVE_NEEDS_BLOCK)) != 0;
-    bool arrow = row->own_arrow && has_arrow(statement);
-    if (statement->block != NULL && arrow) {
-        diag_error(c->diag, &statement->block->open, "the short form of '%s' has no block",
-                   row->directive->name);
-        diag_hint(c->diag, "%s HOST { /* -> TARGET { … } }", row->directive->name);
-        return false;
-    }
-    if (statement->block != NULL && !may) {
+    const struct directive *directive = row->directive;
+    if (statement->block == NULL)
+        return true;
+    if ((directive->flags & (DIRECTIVE_BLOCK | DIRECTIVE_NEEDS_BLOCK)) == 0) {
         tell_forbidden_block(c, row, statement);
         return false;
     }
-    if (statement->block == NULL && (flags & DIRECTIVE_NEEDS_BLOCK) != 0 && !arrow) {
-        diag_error(c->diag, &statement->words[0].pos, "'%s' needs a block", row->directive->name);
-        diag_hint(c->diag, row->own_arrow ? "%s %s, or { … } behind it" : "%s %s { … }",
-                  row->directive->name, row->directive->args);
-        return false;
-    }
-    return true;
+    if (!row->own_arrow || !has_arrow(statement))
+        return true;
+    diag_error(c->diag, &statement->block->open, "the short form of '%s' has no block",
+               directive->name);
+    diag_hint(c->diag, "%s HOST { /* -> TARGET { … } }", directive->name);
+    return false;
+}
+
+static bool has_its_block(struct checker *c, const struct row *row,
+                          const struct statement *statement)
+{
+    const struct directive *directive = row->directive;
+    if (statement->block != NULL || (directive->flags & DIRECTIVE_NEEDS_BLOCK) == 0 ||
+        (row->own_arrow && has_arrow(statement)))
+        return true;
+    diag_error(c->diag, &statement->words[0].pos, "'%s' needs a block", directive->name);
+    diag_hint(c->diag,
+              row->own_arrow ? "%s … { … }, or the short form: %s … -> TARGET" : "%s … { … }",
+              directive->name, directive->name);
+    return false;
 }
 
 static void check_statements(struct checker *c, struct block *block, enum place place);
@@ -365,14 +398,13 @@ static void check_statement(struct checker *c, struct statement *statement, stru
     statement->directive = NULL;
     const struct row *row = row_of(c, statement);
     if (row == NULL) {
-        tell_unknown(c, statement, where.place);
+        if (!statement->broken)
+            tell_unknown(c, statement, where.place);
         return;
     }
-    bool fine = check_place(c, row, statement, where.place) &&
-                check_repetition(c, row, statement, where.block);
-    fine = fine && check_words(c, row, statement);
-    fine = check_block(c, row, statement) && fine;
-    if (fine)
+    if (check_place(c, row, statement, where.place) &&
+        check_repetition(c, row, statement, where.block) && may_have_block(c, row, statement) &&
+        !statement->broken && check_words(c, row, statement) && has_its_block(c, row, statement))
         statement->directive = row->directive;
     if (statement->block != NULL && row->directive->inside != 0)
         check_statements(c, statement->block, (enum place)row->directive->inside);

@@ -150,7 +150,7 @@ bool signature_parse(struct str args, struct signature *out)
 /* --- matching -----------------------------------------------------------------------------------
  */
 
-static bool atom_fits(const struct signature_atom *atom, const struct word *word)
+bool signature_atom_fits(const struct signature_atom *atom, const struct word *word)
 {
     if (atom->type == NULL) /* an arrow in quotes is a text, not an arrow */
         return str_eq(atom->keyword, word->text) &&
@@ -169,7 +169,7 @@ struct signature_result signature_match(const struct signature *signature, const
         done = false;
         for (uint64_t left = may; left != 0; left &= left - 1) {
             size_t i = (size_t)__builtin_ctzll(left);
-            if (!atom_fits(&signature->atoms[i], &words[at]))
+            if (!signature_atom_fits(&signature->atoms[i], &words[at]))
                 continue;
             fits = true;
             next |= signature->atoms[i].follow;

@@ -36,6 +36,7 @@ struct signature_result {
 };
 struct signature_result signature_match(const struct signature *signature, const struct word *words,
                                         size_t count);
+bool signature_atom_fits(const struct signature_atom *atom, const struct word *word);
 /* "'json', 'combined' or a size such as 64k" */
 void signature_add_expected(const struct signature *signature, uint64_t expected, struct text *out);
 /* Has `args` the keyword? */

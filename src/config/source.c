@@ -410,10 +410,15 @@ bool source_put(struct source_set *set, enum source_kind kind, struct str name, 
  */
 
 /*
- * A pack: "PCPACK1\n", then for each text this head, its name, its failure, its bytes. The bytes of
+ * A pack: its front, then for each text its head, its name, its failure, its bytes. The bytes of
  * keys stand in the pack of keys, which has the same form and holds nothing else, in the same
  * order.
  */
+struct pack_front {
+    char magic[8];
+    uint64_t count; /* of texts */
+};
+
 static const char pack_magic[8] = "PCPACK1\n";
 
 struct pack_head {
@@ -451,15 +456,24 @@ static bool write_source(int fd, const struct source *source, bool with_bytes)
            write_all(fd, source->why.at, source->why.len) && write_all(fd, bytes.at, bytes.len);
 }
 
+static bool belongs(const struct source *source, bool keys)
+{
+    return !keys || (source->kind == SOURCE_KEY && source->why.len == 0);
+}
+
 /* A sealed memfd, or -1. */
 static int write_pack(const struct source_set *set, const char *label, bool keys)
 {
     int fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -1;
-    bool ok = write_all(fd, pack_magic, sizeof pack_magic);
+    struct pack_front front = {.count = 0};
+    memcpy(front.magic, pack_magic, sizeof pack_magic);
+    for (const struct source *source = set->first; source; source = source->next)
+        front.count += belongs(source, keys);
+    bool ok = write_all(fd, &front, sizeof front);
     for (const struct source *source = set->first; ok && source; source = source->next)
-        if (!keys || (source->kind == SOURCE_KEY && source->why.len == 0))
+        if (belongs(source, keys))
             ok = write_source(fd, source, keys == (source->kind == SOURCE_KEY));
     ok = ok && fcntl(fd, F_ADD_SEALS, PACK_SEALS) == 0;
     if (!ok) {
@@ -489,7 +503,7 @@ static void *map_pack(int fd, size_t *size)
     if (seals < 0 || (seals & PACK_SEALS) != PACK_SEALS || fstat(fd, &st) < 0)
         return NULL;
     *size = (size_t)st.st_size;
-    if (*size < sizeof pack_magic || *size > SET_BYTES_MAX)
+    if (*size < sizeof(struct pack_front) || *size > SET_BYTES_MAX)
         return NULL;
     void *at = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (at == MAP_FAILED)
@@ -542,14 +556,23 @@ static bool take_key(struct source_set *set, struct str *keys, const struct pack
     return true;
 }
 
+static bool take_front(struct str *rest, uint64_t *count)
+{
+    struct str part;
+    struct pack_front front;
+    if (!take_part(rest, sizeof front, &part))
+        return false;
+    memcpy(&front, part.at, sizeof front);
+    *count = front.count;
+    return memcmp(front.magic, pack_magic, sizeof pack_magic) == 0;
+}
+
 static bool unpack(struct source_set *set, struct str rest, struct str keys, bool with_keys)
 {
-    struct str magic = str_from(pack_magic, sizeof pack_magic);
-    if (!str_starts(rest, magic) || (with_keys && !str_starts(keys, magic)))
+    uint64_t left, keys_left = 0;
+    if (!take_front(&rest, &left) || (with_keys && !take_front(&keys, &keys_left)))
         return false;
-    rest = str_skip(rest, magic.len);
-    keys = str_skip(keys, magic.len);
-    while (rest.len != 0) {
+    for (; left != 0; left--) {
         struct packed packed;
         if (!take_packed(&rest, &packed) ||
             known(set, (enum source_kind)packed.head.kind, packed.name) != NULL)
@@ -565,10 +588,10 @@ static bool unpack(struct source_set *set, struct str rest, struct str keys, boo
             continue;
         if (!with_keys)
             fail(set, source, "keys are not handed over");
-        else if (!take_key(set, &keys, &packed, source))
+        else if (keys_left-- == 0 || !take_key(set, &keys, &packed, source))
             return false;
     }
-    return keys.len == 0;
+    return rest.len == 0 && keys.len == 0;
 }
 
 struct source_set *source_set_unpack(int fd, int keys_fd)

@@ -13,6 +13,7 @@ struct statement {
     struct block *block; /* or NULL */
     struct str comments; /* whole lines before it, with blank lines, as written; for the printer */
     struct str trailing; /* comment at the end of its line */
+    bool broken;         /* an error of its words was told: nothing more is said of them */
     const struct directive *directive; /* its row, set by check; NULL: it was refused */
 };
 

@@ -20,6 +20,7 @@ struct parser {
     struct load *load;
     struct lexer lexer;
     enum token token;          /* the one at hand */
+    unsigned word_errors;      /* that it brought */
     const struct parser *from; /* the file whose `include` brought this one */
     size_t comments_at;        /* where the lines before the next statement begin */
     bool same_line;            /* a statement ended on the line at hand */
@@ -38,7 +39,9 @@ static void *take(struct load *load, size_t bytes)
 
 static enum token advance(struct parser *p)
 {
+    unsigned errors = p->load->diag->errors;
     p->token = lexer_next(&p->lexer);
+    p->word_errors = p->load->diag->errors - errors;
     if (p->token == TOKEN_NEWLINE) {
         if (p->same_line)
             p->comments_at = p->lexer.line_at;
@@ -110,6 +113,7 @@ static struct statement *new_statement(struct parser *p)
     struct str comments = comments_before(p, line_at);
     p->same_line = true;
     p->comment = NULL;
+    unsigned errors = p->load->diag->errors - p->word_errors;
     size_t count = read_words(p);
     struct statement *statement = take(p->load, sizeof *statement);
     struct word *words = count ? take(p->load, count * sizeof *words) : NULL;
@@ -117,6 +121,7 @@ static struct statement *new_statement(struct parser *p)
         return NULL;
     memcpy(words, p->load->words, count * sizeof *words);
     *statement = (struct statement){.words = words, .count = count, .comments = comments};
+    statement->broken = p->load->diag->errors != errors;
     return statement;
 }
 

@@ -423,6 +423,8 @@ static void hint_cidr(struct str s, struct text *hint)
     struct cidr cidr;
     if (cidr_parse(s, &cidr) != CIDR_HOST_BITS)
         return;
+    for (unsigned bit = cidr.bits; bit < 8 * sizeof cidr.net.ip; bit++)
+        cidr.net.ip[bit / 8] &= (uint8_t) ~(0x80U >> bit % 8);
     text_add_z(hint, "bits are set behind the prefix: did you mean '");
     addr_add_text(hint, &cidr.net);
     text_printf(hint, "/%u'?", cidr.bits);
@@ -438,6 +440,8 @@ static void hint_address(struct str s, struct text *hint)
         text_printf(hint, "say what it speaks: http://:%u or https://:%u", port, port);
     else if (str_starts(s, STR("*:")) && value_port(str_skip(s, 2), &port))
         text_printf(hint, "all addresses: http://:%u or https://:%u", port, port);
+    else if (value_origin(s, &origin) && !fits_ip(origin.host))
+        text_add_z(hint, "an address stands here, no name: http://127.0.0.1:8080");
     else if (value_origin(s, &origin) && origin.scheme.len == 0)
         text_printf(hint, "say what it speaks: http://%.*s or https://%.*s", STR_ARG(s),
                     STR_ARG(s));
