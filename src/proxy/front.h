@@ -17,7 +17,8 @@ struct front;
 
 struct front_conf {
     struct loop *loop;
-    unsigned thread; /* below SNAPSHOT_THREADS_MAX */
+    unsigned thread;  /* below SNAPSHOT_THREADS_MAX */
+    unsigned threads; /* how many there are */
     struct resolver *resolver;
     struct log_ring *log;
     struct tls_tickets *tickets; /* shared by all threads */

@@ -6,6 +6,7 @@
 #define PC_PROXY_FRONT_STATE_H
 
 #include "net/loop.h"
+#include "observe/conn_limiter.h"
 #include "proxy/front.h"
 #include "proxy/snapshot.h"
 
@@ -33,7 +34,8 @@ struct front {
     size_t log_count;
     struct link listeners; /* of struct front_listener */
     struct link sessions;  /* of struct session; sessions add and remove themselves */
-    struct tls_tickets *tickets;
+    struct conn_limiter *limiter;
+    struct loop_timer summary_timer; /* of the connections that got no record of their own */
     uint64_t next_connection;
     _Atomic uint64_t generation;
     bool draining;

@@ -314,7 +314,6 @@ static enum verdict serve_respond(struct exchange *x, const struct target *targe
     return answer_text(x, target->status, target->content_type, text_str(&text));
 }
 
-
 /* NEXT: there is no such file. */
 static enum verdict serve_files(struct exchange *x, const struct target *target)
 {

@@ -1,0 +1,342 @@
+#include "proxy/front.h"
+
+#include "base/log.h"
+#include "observe/access_log.h"
+#include "observe/log_thread.h"
+#include "proxy/front_state.h"
+#include "proxy/session.h"
+#include "tls/tls_accept.h"
+#include "upstream/upstream.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Connections taken from one socket's queue in one event: established ones get their turn too. */
+enum { ACCEPTS_PER_TURN = 32 };
+/* Without descriptors or memory accepting rests for this long; the queue keeps the callers. */
+enum { ACCEPT_REST_MS = 100 };
+/* How often connections that got no record of their own are looked through for a summary. */
+enum { SUMMARY_TICK_MS = 1000 };
+
+struct front_socket {
+    struct link link;
+    struct loop_io io;
+    struct front_listener *listener;
+    struct loop_timer rest_timer;
+    bool resting, watched, leaving;
+};
+
+/* ---- sockets ---- */
+
+static void watch_socket(struct front_socket *socket)
+{
+    const struct front_listener *l = socket->listener;
+    bool want = l->listener != NULL && !l->front->draining && !socket->resting;
+    if (want && !socket->watched)
+        socket->watched = loop_add(l->front->loop, &socket->io, LOOP_IN);
+    else if (!want && socket->watched) {
+        loop_remove(l->front->loop, &socket->io);
+        socket->watched = false;
+    }
+}
+
+static void on_rested(struct loop_timer *timer)
+{
+    struct front_socket *socket = LIST_OF(timer, struct front_socket, rest_timer);
+    socket->resting = false;
+    watch_socket(socket);
+}
+
+static void rest_socket(struct front_socket *socket, int error)
+{
+    log_warning("accepting pauses: %s", strerrordesc_np(error));
+    socket->resting = true;
+    watch_socket(socket);
+    timer_set(socket->listener->front->loop, &socket->rest_timer, ACCEPT_REST_MS);
+}
+
+/* Errors of one connection, which is gone already (accept(2)); others concern us. */
+static bool is_peers_error(int error)
+{
+    return error == ECONNABORTED || error == EINTR || error == EPROTO || error == EPERM ||
+           error == ENETDOWN || error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
+           error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+}
+
+/* False when the queue is empty or accepting must rest. */
+static bool accept_one(struct front_socket *socket)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    struct addr peer;
+    int fd = accept4(socket->io.fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && is_peers_error(errno))
+        return true;
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EWOULDBLOCK)
+            rest_socket(socket, errno);
+        return false;
+    }
+    if (!addr_from_sockaddr(&peer, (struct sockaddr *)&sa, len)) {
+        close(fd);
+        return true;
+    }
+    session_accept(socket->listener, fd, &peer);
+    return true;
+}
+
+static void on_acceptable(struct loop_io *io, uint32_t events)
+{
+    struct front_socket *socket = LIST_OF(io, struct front_socket, io);
+    (void)events;
+    for (int i = 0; i < ACCEPTS_PER_TURN && accept_one(socket); i++)
+        ;
+}
+
+static void close_socket(struct front_socket *socket)
+{
+    timer_clear(&socket->rest_timer);
+    if (socket->watched)
+        loop_remove(socket->listener->front->loop, &socket->io);
+    close(socket->io.fd);
+    list_remove(&socket->link);
+    free(socket);
+}
+
+/* ---- listeners ---- */
+
+static struct front_listener *find_listener(struct front *front, const struct addr *addr)
+{
+    for (struct link *at = front->listeners.next; at != &front->listeners; at = at->next) {
+        struct front_listener *l = LIST_OF(at, struct front_listener, link);
+        if (addr_eq(&l->addr, addr))
+            return l;
+    }
+    return NULL;
+}
+
+/* Which listener of the current snapshot this address is now. */
+static void match_listener(struct front_listener *l)
+{
+    const struct snapshot *snapshot = l->front->snapshot;
+    const struct listener *found = NULL;
+    for (size_t i = 0; snapshot != NULL && i < snapshot->listener_count; i++)
+        if (addr_eq(&snapshot->listeners[i].addr, &l->addr) && snapshot->listeners[i].tls == l->tls)
+            found = &snapshot->listeners[i];
+    l->listener = found;
+    for (struct link *at = l->sockets.next; at != &l->sockets; at = at->next)
+        watch_socket(LIST_OF(at, struct front_socket, link));
+}
+
+static struct front_listener *new_listener(struct front *front, const struct addr *addr, bool tls)
+{
+    struct front_listener *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return NULL;
+    l->front = front;
+    l->addr = *addr;
+    l->tls = tls;
+    list_init(&l->sockets);
+    list_add(&front->listeners, &l->link);
+    return l;
+}
+
+bool front_listen(struct front *front, const struct addr *addr, bool tls, int fd)
+{
+    struct front_listener *l = find_listener(front, addr);
+    if (l == NULL)
+        l = new_listener(front, addr, tls);
+    struct front_socket *socket = l ? calloc(1, sizeof *socket) : NULL;
+    if (socket == NULL) {
+        close(fd);
+        return false;
+    }
+    l->tls = tls;
+    socket->listener = l;
+    socket->io = (struct loop_io){.fd = fd, .on_event = on_acceptable};
+    socket->rest_timer.on_fire = on_rested;
+    list_add(&l->sockets, &socket->link);
+    match_listener(l);
+    return true;
+}
+
+void front_unlisten(struct front *front, const struct addr *addr)
+{
+    struct front_listener *l = find_listener(front, addr);
+    if (l == NULL)
+        return;
+    while (!list_empty(&l->sockets)) {
+        struct front_socket *socket = LIST_OF(l->sockets.next, struct front_socket, link);
+        while (l->listener != NULL && accept_one(socket))
+            ;
+        close_socket(socket);
+    }
+    l->listener = NULL; /* the struct stays: sessions point to it */
+}
+
+/* ---- snapshots ---- */
+
+void front_use(struct front *front, struct snapshot *snapshot)
+{
+    front->snapshot = snapshot;
+    for (struct link *at = front->listeners.next; at != &front->listeners; at = at->next)
+        match_listener(LIST_OF(at, struct front_listener, link));
+    atomic_store_explicit(&front->generation, snapshot->generation, memory_order_release);
+}
+
+uint64_t front_generation(const struct front *front)
+{
+    return atomic_load_explicit(&front->generation, memory_order_acquire);
+}
+
+/* ---- records ---- */
+
+void front_set_logs(struct front *front, const struct front_log *logs, size_t count)
+{
+    if (count > sizeof front->logs / sizeof *front->logs)
+        count = sizeof front->logs / sizeof *front->logs;
+    for (size_t i = 0; i < count; i++)
+        front->logs[i] = logs[i];
+    front->log_count = count;
+}
+
+void front_log_record(struct front *front, const struct log_conf *conf,
+                      struct access_record *record)
+{
+    static _Thread_local char line[ACCESS_LOG_LINE_MAX];
+    size_t i = 0;
+    if (conf->target == 0 || front->log == NULL)
+        return;
+    while (i < front->log_count && front->logs[i].id != conf->target)
+        i++;
+    if (i == front->log_count)
+        return;
+    record->show = (uint8_t)((conf->show_query ? ACCESS_SHOW_QUERY : 0) |
+                             (conf->show_cookies ? ACCESS_SHOW_COOKIES : 0) |
+                             (conf->show_authorization ? ACCESS_SHOW_AUTHORIZATION : 0));
+    struct text text = text_over(line, sizeof line);
+    access_log_add(&text, record, conf->combined ? ACCESS_LOG_COMBINED : ACCESS_LOG_JSON);
+    if (text.len != 0)
+        (void)!log_ring_put(front->log, front->logs[i].slot, text_str(&text));
+}
+
+void front_log_connection(struct front *front, const struct log_conf *conf,
+                          struct access_record *record)
+{
+    if (front->summary_timer.at_ms == 0)
+        timer_set(front->loop, &front->summary_timer, SUMMARY_TICK_MS);
+    if (conn_limiter_admit(front->limiter, &record->peer, loop_now_ms(front->loop)))
+        front_log_record(front, conf, record);
+}
+
+/* Summaries go where records of the first site of the first listener go. */
+static const struct log_conf *summary_log(const struct front *front)
+{
+    const struct snapshot *snapshot = front->snapshot;
+    return snapshot->site_count ? &snapshot->sites[0]->conf->log : NULL;
+}
+
+static void log_summaries(struct front *front, bool all)
+{
+    struct conn_summary summary;
+    while (front->snapshot != NULL && summary_log(front) != NULL &&
+           conn_limiter_summary(front->limiter, loop_now_ms(front->loop), all, &summary)) {
+        struct access_record record;
+        access_record_init(&record, ACCESS_SUMMARY);
+        record.client = summary.addr;
+        record.count = summary.count;
+        front_log_record(front, summary_log(front), &record);
+    }
+}
+
+static void on_summary_timer(struct loop_timer *timer)
+{
+    struct front *front = LIST_OF(timer, struct front, summary_timer);
+    log_summaries(front, false);
+    timer_set(front->loop, &front->summary_timer, SUMMARY_TICK_MS);
+}
+
+/* ---- life ---- */
+
+struct front *front_new(const struct front_conf *conf)
+{
+    const char *error = NULL;
+    struct front *front = calloc(1, sizeof *front);
+    if (front == NULL)
+        return NULL;
+    front->loop = conf->loop;
+    front->thread = conf->thread;
+    front->log = conf->log;
+    list_init(&front->listeners);
+    list_init(&front->sessions);
+    /* Connection ids are unique in the life of the worker: threads count in ranges of their own. */
+    front->next_connection = (uint64_t)conf->thread << 48;
+    front->upstreams = upstreams_new(conf->loop, conf->resolver);
+    front->tls = tls_server_new(conf->tickets, &error);
+    front->limiter = conn_limiter_new(conf->threads);
+    front->summary_timer.on_fire = on_summary_timer;
+    if (front->upstreams != NULL && front->tls != NULL && front->limiter != NULL)
+        return front;
+    if (error != NULL)
+        log_error("TLS cannot start: %s", error);
+    front_end(front);
+    return NULL;
+}
+
+static void cut_sessions(struct front *front)
+{
+    while (!list_empty(&front->sessions))
+        session_cut((struct session *)(void *)front->sessions.next);
+}
+
+void front_drain(struct front *front, bool now)
+{
+    front->draining = true;
+    for (struct link *at = front->listeners.next; at != &front->listeners; at = at->next)
+        match_listener(LIST_OF(at, struct front_listener, link));
+    if (now) {
+        cut_sessions(front);
+        return;
+    }
+    struct link *next;
+    for (struct link *at = front->sessions.next; at != &front->sessions; at = next) {
+        next = at->next; /* an idle session ends, and takes only itself out */
+        session_drain((struct session *)(void *)at);
+    }
+}
+
+bool front_idle(const struct front *front)
+{
+    return list_empty(&front->sessions);
+}
+
+const struct front_counters *front_counters(const struct front *front)
+{
+    return &front->counters;
+}
+
+void front_end(struct front *front)
+{
+    if (front == NULL)
+        return;
+    cut_sessions(front);
+    timer_clear(&front->summary_timer);
+    if (front->limiter != NULL)
+        log_summaries(front, true);
+    conn_limiter_end(front->limiter);
+    while (!list_empty(&front->listeners)) {
+        struct front_listener *l = LIST_OF(front->listeners.next, struct front_listener, link);
+        while (!list_empty(&l->sockets))
+            close_socket(LIST_OF(l->sockets.next, struct front_socket, link));
+        list_remove(&l->link);
+        free(l);
+    }
+    if (front->upstreams != NULL)
+        upstreams_end(front->upstreams);
+    if (front->tls != NULL)
+        tls_server_end(front->tls);
+    free(front);
+}
