@@ -285,6 +285,13 @@ enum log_want log_sink_wants(struct log_sink *sink, uint64_t now_ms)
     return full ? LOG_WANT_ROTATE : LOG_WANT_REOPEN;
 }
 
+static const char *reason_of(int error)
+{
+    if (error == EAGAIN)
+        return "its reader is too slow";
+    return error == EBADF ? "it is closed" : strerror(error);
+}
+
 bool log_sink_report(struct log_sink *sink, uint64_t now_ms)
 {
     uint64_t dropped = atomic_load_explicit(&sink->counters.dropped, memory_order_relaxed);
@@ -293,8 +300,7 @@ bool log_sink_report(struct log_sink *sink, uint64_t now_ms)
     if (now_ms < sink->report_at_ms)
         return true;
     log_warning("log %s: %llu lines lost: %s", log_escape(str_from_z(sink->name)),
-                (unsigned long long)(dropped - sink->reported),
-                sink->error == EAGAIN ? "its reader is too slow" : strerror(sink->error));
+                (unsigned long long)(dropped - sink->reported), reason_of(sink->error));
     sink->reported = dropped;
     sink->report_at_ms = now_ms + REPORT_MS;
     return false;

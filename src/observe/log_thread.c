@@ -52,6 +52,39 @@ struct log_thread {
 
 /* --- the thread ------------------------------------------------------------------------------ */
 
+static void apply_change(struct log_sink *sink, struct change *change)
+{
+    if (change->clear)
+        log_sink_close(sink);
+    if (change->open) {
+        change->conf.name = str_from_z(change->name);
+        if (!log_sink_open(sink, &change->conf))
+            log_error("log %s: no memory", log_escape(change->conf.name));
+    }
+    if (change->has_fd && sink->used)
+        log_sink_set_fd(sink, change->fd);
+    else if (change->has_fd && change->fd >= 0)
+        close(change->fd);
+    *change = (struct change){.fd = -1};
+}
+
+/* A slot may be opened after the round began: lines for it must not be lost for that. */
+static void open_late(struct log_thread *thread, unsigned target)
+{
+    pthread_mutex_lock(&thread->lock);
+    if (thread->changes[target].open)
+        apply_change(&thread->sinks[target], &thread->changes[target]);
+    pthread_mutex_unlock(&thread->lock);
+}
+
+static void take_line(struct log_thread *thread, unsigned target, const struct str parts[2])
+{
+    target %= LOG_TARGETS_MAX;
+    if (!thread->sinks[target].used)
+        open_late(thread, target);
+    log_sink_add(&thread->sinks[target], parts[0], parts[1]);
+}
+
 /* Up to LINES_AT_ONCE lines of each ring; answers how many. */
 static size_t take_lines(struct log_thread *thread)
 {
@@ -60,7 +93,7 @@ static size_t take_lines(struct log_thread *thread)
         struct str parts[2];
         unsigned target;
         for (int n = 0; n < LINES_AT_ONCE && log_ring_peek(thread->rings[i], &target, parts); n++) {
-            log_sink_add(&thread->sinks[target % LOG_TARGETS_MAX], parts[0], parts[1]);
+            take_line(thread, target, parts);
             log_ring_next(thread->rings[i]);
             taken++;
         }
@@ -78,22 +111,6 @@ static bool flush_sinks(struct log_thread *thread)
         waiting |= log_sink_waiting(&thread->sinks[i]);
     }
     return waiting;
-}
-
-static void apply_change(struct log_sink *sink, struct change *change)
-{
-    if (change->clear)
-        log_sink_close(sink);
-    if (change->open) {
-        change->conf.name = str_from_z(change->name);
-        if (!log_sink_open(sink, &change->conf))
-            log_error("log %s: no memory", log_escape(change->conf.name));
-    }
-    if (change->has_fd && sink->used)
-        log_sink_set_fd(sink, change->fd);
-    else if (change->has_fd && change->fd >= 0)
-        close(change->fd);
-    *change = (struct change){.fd = -1};
 }
 
 static void apply_changes(struct log_thread *thread)

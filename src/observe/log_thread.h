@@ -35,8 +35,8 @@ struct log_ring *log_thread_ring(struct log_thread *thread, unsigned index);
 
 /*
  * Opens the slot, or changes what it is; `fd` is taken over: a file opened with O_APPEND, a dup of
- * stderr, a datagram socket connected to /dev/log, or -1 when it comes later. Lines that were put
- * before this go to the old descriptor.
+ * stderr, a datagram socket connected to /dev/log, or -1 when it comes later. Lines put after this
+ * returned find the slot open; where it was open, those put before go to the old descriptor.
  */
 void log_thread_set_target(struct log_thread *thread, unsigned target,
                            const struct log_sink_conf *conf, int fd);
