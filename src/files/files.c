@@ -3,33 +3,21 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "files/beneath.h"
-#include "files/coding.h"
+#include "files/files_find.h"
 #include "files/listing.h"
 #include "files/mime.h"
 #include "http/conditional.h"
 #include "http/date.h"
 #include "http/range.h"
 
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* A field of ours: entity tags, dates, ranges, media types. */
 #define FIELD_MAX 256
-/* A path with its query, or with a name behind it; heads are shorter. */
+/* A path with its query; heads are shorter. */
 #define LOCATION_MAX ((size_t)64 * 1024)
 /* Listings have an arena of their own, for entries and text. */
 #define LISTING_ARENA_MAX (4 * LISTING_BYTES_MAX)
-
-/* What a path has led to. */
-struct found {
-    int fd; /* -1: nothing, `status` says why */
-    unsigned status;
-    struct stat st;
-    struct str path; /* of the file that was opened */
-    enum coding coding;
-    bool fallback;
-};
 
 /* One call of files_open(). */
 struct visit {
@@ -40,88 +28,6 @@ struct visit {
     int root;
     int64_t now_s;
 };
-
-static struct found nothing(unsigned status)
-{
-    return (struct found){.fd = -1, .status = status};
-}
-
-/* What is not there, and what leads out of the root, are the same to a stranger. */
-static unsigned status_of(int error)
-{
-    switch (error) {
-    case EACCES:
-    case EPERM:
-    case ENXIO: /* a socket */
-    case ENODEV:
-        return 403;
-    case ENOENT:
-    case ENOTDIR:
-    case ELOOP:
-    case EXDEV:
-    case ENAMETOOLONG:
-    case EINVAL:
-        return 404;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case EAGAIN:
-        return 503;
-    default:
-        return 500;
-    }
-}
-
-/* Opens what is there: a regular file or a folder, nothing else. */
-static struct found open_at(const struct visit *visit, struct str path)
-{
-    int fd = beneath_open(visit->root, path);
-    if (fd < 0)
-        return nothing(status_of(-fd));
-    struct found found = {.fd = fd, .path = path};
-    int error = fstat(fd, &found.st) == 0 ? 0 : errno;
-    if (error == 0 && (S_ISREG(found.st.st_mode) || S_ISDIR(found.st.st_mode)))
-        return found;
-    close(fd);
-    return nothing(error == 0 ? 403 : status_of(error));
-}
-
-static bool is_folder(const struct found *found)
-{
-    return found->fd >= 0 && S_ISDIR(found->st.st_mode);
-}
-
-static struct found open_file(const struct visit *visit, struct str path)
-{
-    struct found found = open_at(visit, path);
-    if (!is_folder(&found))
-        return found;
-    close(found.fd);
-    return nothing(404);
-}
-
-static struct str join(struct arena *arena, struct str a, const char *between, struct str b)
-{
-    struct text text = text_in(arena, LOCATION_MAX);
-    text_add(&text, a);
-    text_add_z(&text, between);
-    text_add(&text, b);
-    return text_ok(&text) ? text_str(&text) : STR("");
-}
-
-/* The first index file of a folder whose path ends with a slash. */
-static struct found open_index(const struct visit *visit, struct str folder)
-{
-    for (unsigned i = 0; i < visit->conf->index_count; i++) {
-        struct str path = join(visit->response->arena, folder, "", visit->conf->index[i]);
-        if (path.len == 0)
-            return nothing(503);
-        struct found found = open_file(visit, path);
-        if (found.fd >= 0 || found.status != 404)
-            return found;
-    }
-    return nothing(404);
-}
 
 /* The path and the query of the target as the client wrote them. */
 static void split_target(const struct message *request, struct str *path, struct str *query)
@@ -157,7 +63,8 @@ static bool redirect_to_slash(struct message *response, struct str path, struct 
     return text_ok(&location) && message_add_id(response, HEADER_LOCATION, text_str(&location));
 }
 
-static bool add_entity_tag(struct message *response, const struct found *found, struct etag *etag)
+static bool add_entity_tag(struct message *response, const struct files_found *found,
+                           struct etag *etag)
 {
     char memory[FIELD_MAX];
     struct text text = text_over(memory, sizeof memory);
@@ -185,44 +92,18 @@ static bool add_caching(const struct visit *visit, bool fallback)
 }
 
 /* Not later than now (RFC 9110 8.8.2.1). */
-static int64_t modified_s(const struct visit *visit, const struct found *found)
+static int64_t modified_s(const struct visit *visit, const struct files_found *found)
 {
     return found->st.st_mtim.tv_sec < visit->now_s ? found->st.st_mtim.tv_sec : visit->now_s;
 }
 
-static bool add_last_modified(const struct visit *visit, const struct found *found)
+static bool add_last_modified(const struct visit *visit, const struct files_found *found)
 {
     char date[DATE_LEN];
     date_write(modified_s(visit, found), date);
     struct text text = text_over(date, sizeof date);
     text.len = sizeof date;
     return set(visit->response, HEADER_LAST_MODIFIED, &text);
-}
-
-/* Takes the compressed sibling in place of the file, if there is one this client takes. */
-static void prefer_sibling(const struct visit *visit, struct found *found)
-{
-    /* smallest first: these were made beforehand, at the highest level */
-    static const enum coding order[CODING_COUNT - 1] = {CODING_BROTLI, CODING_ZSTD, CODING_GZIP};
-    struct coding_wish wish = coding_wished(visit->request);
-    unsigned offered = 1U << CODING_BROTLI | 1U << CODING_ZSTD | 1U << CODING_GZIP;
-    enum coding coding;
-    while ((coding = coding_best(&wish, offered, order)) != CODING_IDENTITY) {
-        offered &= ~(1U << coding);
-        struct str path = join(visit->response->arena, found->path, "", coding_extension(coding));
-        struct found sibling = path.len > 0 ? open_file(visit, path) : nothing(503);
-        if (sibling.fd < 0)
-            continue;
-        const struct timespec *a = &found->st.st_mtim, *b = &sibling.st.st_mtim;
-        if (b->tv_sec > a->tv_sec || (b->tv_sec == a->tv_sec && b->tv_nsec >= a->tv_nsec)) {
-            close(found->fd);
-            found->fd = sibling.fd;
-            found->st = sibling.st;
-            found->coding = coding;
-            return;
-        }
-        close(sibling.fd);
-    }
 }
 
 /* The value of the one Range field; empty when there is none, or several that contradict. */
@@ -314,7 +195,7 @@ static void frame(struct visit *visit)
 }
 
 /* Behind the conditions: 200, 206 or 416. `may_range` is false where If-Range does not hold. */
-static bool send_file(struct visit *visit, const struct found *found, struct str type,
+static bool send_file(struct visit *visit, const struct files_found *found, struct str type,
                       bool may_range)
 {
     struct message *response = visit->response;
@@ -336,13 +217,13 @@ static bool send_file(struct visit *visit, const struct found *found, struct str
 }
 
 /* A regular file goes out. Takes over its descriptor. False without memory. */
-static bool answer_file(struct visit *visit, struct found *found)
+static bool answer_file(struct visit *visit, struct files_found *found)
 {
     struct message *response = visit->response;
     struct str type = mime_of_path(found->path);
     bool varies = mime_is_text(type);
     if (varies)
-        prefer_sibling(visit, found);
+        files_find_sibling(visit->root, response->arena, visit->request, found);
     visit->body = files_body_new(response->arena, found->fd, 2 * RANGE_MAX + 1);
     struct conditional_now now = {.exists = true,
                                   .has_etag = true,
@@ -408,21 +289,31 @@ static bool answer_listing(struct visit *visit, int fd, struct str path)
     return true;
 }
 
+/* A folder whose path ends with a slash. */
+static bool open_folder(struct visit *visit, int fd, struct str path, struct files_found *index)
+{
+    const struct files_conf *conf = visit->conf;
+    *index =
+        files_find_index(visit->root, visit->response->arena, path, conf->index, conf->index_count);
+    return index->fd >= 0 || index->status != 404 || !conf->listing ||
+           answer_listing(visit, fd, path);
+}
+
 /* A folder: its index, its listing, or a redirect to its slash. Closes its descriptor. */
-static bool answer_folder(struct visit *visit, struct found *folder, struct found *index)
+static bool answer_folder(struct visit *visit, struct files_found *folder,
+                          struct files_found *index)
 {
     struct str path = folder->path, public_path, query;
     split_target(visit->request, &public_path, &query);
-    *index = nothing(404);
+    *index = files_find_nothing(404);
     bool ok = true;
-    if (!str_ends(path, STR("/")) && public_path.len > 0 && !str_ends(public_path, STR("/"))) {
+    if (str_ends(path, STR("/"))) {
+        ok = open_folder(visit, folder->fd, path, index);
+    } else if (public_path.len > 0 && !str_ends(public_path, STR("/"))) {
         ok = redirect_to_slash(visit->response, public_path, query);
-    } else {
-        if (!str_ends(path, STR("/")))
-            path = join(visit->response->arena, path, "/", STR(""));
-        *index = open_index(visit, path);
-        if (index->fd < 0 && index->status == 404 && visit->conf->listing)
-            ok = answer_listing(visit, folder->fd, path);
+    } else { /* rewritten: the client's path has its slash already */
+        path = str_printf(visit->response->arena, "%.*s/", STR_ARG(path));
+        ok = path.at != NULL && open_folder(visit, folder->fd, path, index);
     }
     close(folder->fd);
     return ok;
@@ -433,19 +324,19 @@ static bool answer(struct visit *visit, struct str path)
 {
     if (beneath_is_hidden(path))
         return true;
-    struct found found = open_at(visit, path);
-    if (is_folder(&found)) {
-        struct found folder = found;
+    struct files_found found = files_find(visit->root, path);
+    if (files_find_is_folder(&found)) {
+        struct files_found folder = found;
         if (!answer_folder(visit, &folder, &found))
             return false;
         if (visit->response->status != 0)
             return true;
     } else if (found.fd >= 0 && str_ends(path, STR("/"))) {
         close(found.fd); /* the system says ENOTDIR before; this is for those that do not */
-        found = nothing(404);
+        found = files_find_nothing(404);
     }
     if (found.fd < 0 && found.status == 404 && visit->conf->fallback.len > 0) {
-        found = open_file(visit, visit->conf->fallback);
+        found = files_find_file(visit->root, visit->conf->fallback);
         found.fallback = true;
     }
     if (found.fd >= 0)
@@ -472,7 +363,7 @@ enum files_result files_open(const struct files_conf *conf, struct str path,
     }
     visit.root = beneath_root(conf->root);
     if (visit.root < 0) {
-        response->status = (uint16_t)status_of(-visit.root);
+        response->status = (uint16_t)files_find_status(-visit.root);
         return response->status == 404 ? FILES_ABSENT : FILES_ANSWERED;
     }
     if (!answer(&visit, path))

@@ -365,6 +365,13 @@ static void a_rewritten_folder_is_not_redirected_in_a_ring(void **state)
     assert_int_equal(files_open(&conf, STR("/sub"), &request, &response, &body), FILES_ANSWERED);
     assert_int_equal(response.status, 200);
     assert_true(str_eq(read_all(body, 100), STR("<p>sub</p>")));
+    for (uint64_t n = 1; n < 8; n++) { /* at the arena's cap it is no other folder's page */
+        message_init(&response, arena);
+        arena_fail_at(n);
+        (void)files_open(&conf, STR("/sub"), &request, &response, &body);
+        arena_fail_at(0);
+        assert_true(response.status == 503 || str_eq(read_all(body, 100), STR("<p>sub</p>")));
+    }
 }
 
 static void conditions_decide_before_ranges(void **state)
