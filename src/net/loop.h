@@ -8,8 +8,8 @@
 #ifndef PC_NET_LOOP_H
 #define PC_NET_LOOP_H
 
-#include "base/list.h"
 #include "base/str.h"
+#include "net/timer.h"
 
 #include <stdatomic.h>
 
@@ -21,12 +21,6 @@ struct loop_io {
     int fd;
     uint32_t wanted; /* cached, so that an unchanged interest costs no system call */
     void (*on_event)(struct loop_io *io, uint32_t events);
-};
-
-struct loop_timer {
-    struct link link;
-    uint64_t at_ms; /* on the loop's clock; 0: not set */
-    void (*on_fire)(struct loop_timer *timer);
 };
 
 struct loop_task {

@@ -6,7 +6,7 @@
 #ifndef PC_NET_TIMER_WHEEL_H
 #define PC_NET_TIMER_WHEEL_H
 
-#include "net/loop.h"
+#include "net/timer.h"
 
 enum { WHEEL_LEVELS = 4, WHEEL_SLOTS = 256, WHEEL_TICK_MS = 4 };
 

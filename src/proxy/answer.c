@@ -4,7 +4,6 @@
 #include "files/files_body.h"
 #include "http/accept.h"
 #include "proxy/edit.h"
-#include "proxy/exchange.h"
 #include "proxy/exchange_timer.h"
 #include "proxy/front_state.h"
 

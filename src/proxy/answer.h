@@ -6,7 +6,7 @@
 #define PC_PROXY_ANSWER_H
 
 #include "observe/access_record.h"
-#include "proxy/pipeline.h"
+#include "proxy/verdict.h"
 
 struct exchange;
 

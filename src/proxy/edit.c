@@ -157,7 +157,7 @@ static bool copy_fields(struct exchange *x)
 static bool add_forwarded(struct exchange *x)
 {
     struct message *head = &x->upstream_head;
-    const struct addr *peer = session_peer(x->session);
+    const struct addr *peer = &x->session->peer;
     struct text xff = text_in(x->arena, VALUE_BYTES_MAX);
     forwarded_add_xff(&xff, &x->message, x->peer_trusted, peer);
     if (!text_ok(&xff) || !message_add_id(head, HEADER_X_FORWARDED_FOR, text_str(&xff)))

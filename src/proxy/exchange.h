@@ -12,7 +12,6 @@
 #include "http/uri.h"
 #include "net/loop.h"
 #include "observe/access_record.h"
-#include "proxy/exchange_timer.h"
 #include "proxy/route.h"
 
 struct encoder;
@@ -47,6 +46,14 @@ struct waits {
     uint64_t body_mark, send_mark; /* progress at that moment, in bytes */
 };
 
+enum exchange_timeout {
+    EXCHANGE_BODY_TIMEOUT,
+    EXCHANGE_SEND_TIMEOUT,
+    EXCHANGE_ANSWER_TIMEOUT,
+    EXCHANGE_STREAM_TIMEOUT,
+    EXCHANGE_QUIET_TIMEOUT,
+};
+
 struct exchange {
     struct codec_request request; /* first: the codec knows the exchange by it */
     struct message message;       /* the request as received */
@@ -59,7 +66,7 @@ struct exchange {
     bool head_seen;         /* on_head or on_bad came */
     bool answer_begun, answer_ended, gone, done;
     bool answer_is_origins; /* x->answer came from an origin */
-    bool resumed;           /* pipeline_answer() was called inside a phase */
+    bool resumed;           /* resume() was called inside a phase */
     bool no_site_rule;      /* the site was chosen by default, not by name */
 
     /* What the configuration made of it. */
@@ -90,6 +97,8 @@ struct exchange {
     struct encoder *encoder;
     bool flush_each; /* the encoder is flushed with each piece */
 
+    /* Given by the pipeline: the answer in x->answer is ready (an origin's head, or a refusal). */
+    void (*resume)(struct exchange *x);
     struct loop_timer timer;
     void (*on_timeout)(struct exchange *x, enum exchange_timeout which);
     struct waits waits;

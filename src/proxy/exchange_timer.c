@@ -1,6 +1,5 @@
 #include "proxy/exchange_timer.h"
 
-#include "proxy/exchange.h"
 #include "proxy/front_state.h"
 
 /* A client that sends less than this within the body timeout is too slow (`timeout body`). */

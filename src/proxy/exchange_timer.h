@@ -5,9 +5,7 @@
 #ifndef PC_PROXY_EXCHANGE_TIMER_H
 #define PC_PROXY_EXCHANGE_TIMER_H
 
-#include <stdbool.h>
-
-struct exchange;
+#include "proxy/exchange.h"
 
 void exchange_wait_body(struct exchange *x);   /* the client is to send its body */
 void exchange_wait_send(struct exchange *x);   /* the client is to take what waits */
@@ -15,14 +13,7 @@ void exchange_wait_answer(struct exchange *x); /* the request went out entirely 
 void exchange_wait_stream(struct exchange *x); /* bytes of an answer came: await the next ones */
 void exchange_wait_quiet(struct exchange *x);  /* a byte went over a tunnel or event stream */
 
-/* Told by exchange_timer when a wait was too long; pipeline.c gives it. */
-enum exchange_timeout {
-    EXCHANGE_BODY_TIMEOUT,
-    EXCHANGE_SEND_TIMEOUT,
-    EXCHANGE_ANSWER_TIMEOUT,
-    EXCHANGE_STREAM_TIMEOUT,
-    EXCHANGE_QUIET_TIMEOUT,
-};
+/* `on_timeout` is told when a wait was too long. */
 void exchange_timer_init(struct exchange *x,
                          void (*on_timeout)(struct exchange *x, enum exchange_timeout which));
 

@@ -5,7 +5,7 @@
 #include "http/h1_client.h"
 #include "proxy/answer.h"
 #include "proxy/edit.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_timer.h"
 #include "proxy/front_state.h"
 #include "proxy/session.h"
 #include "upstream/upstream.h"
@@ -115,7 +115,7 @@ static bool binds_connection(const struct message *message, enum header_id id)
 
 static bool keep_bound(struct forward *f)
 {
-    struct bound_conn **slot = session_bound(f->x->session);
+    struct bound_conn **slot = &f->x->session->bound;
     if (*slot != NULL)
         forward_end_bound(f->x->front, *slot);
     *slot = calloc(1, sizeof **slot);
@@ -130,7 +130,7 @@ static bool keep_bound(struct forward *f)
 /* The bound connection of this client, if it leads to an origin of this upstream. */
 static struct origin_conn *take_bound(struct forward *f)
 {
-    struct bound_conn **slot = session_bound(f->x->session);
+    struct bound_conn **slot = &f->x->session->bound;
     struct bound_conn *bound = *slot;
     if (bound == NULL)
         return NULL;
@@ -257,7 +257,7 @@ static void send_request(struct forward *f)
         release(f, false);
         answer_refuse(x, 400, ACCESS_BY_PARSER, STR("head writer"),
                       STR("the request for the origin must not be written"), NULL);
-        pipeline_answer(x);
+        x->resume(x);
         return;
     }
     if (!body_none)
@@ -286,7 +286,7 @@ static void use_connection(struct forward *f, struct origin_conn *conn)
         upstream_discard(upstreams_of(f), conn);
         answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"), STR("the exchange is at its cap"),
                       NULL);
-        pipeline_answer(x);
+        x->resume(x);
         return;
     }
     conn->requests++;
@@ -327,7 +327,7 @@ static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
         x->record.origin = conf_of(f)->origins[wait->origin_index].text;
     answer_refuse(x, rows[failure].status, rows[failure].layer, rows[failure].by,
                   str_dup(x->arena, str_from_z(wait->why)), &x->target->where);
-    pipeline_answer(x);
+    x->resume(x);
 }
 
 static void take(struct forward *f)
@@ -378,7 +378,7 @@ void forward_body(struct exchange *x, struct str piece)
             forward_end(x);
             answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"),
                           STR("the body came faster than it could be kept"), NULL);
-            pipeline_answer(x);
+            x->resume(x);
             return;
         }
         keep = false;
@@ -484,7 +484,7 @@ static void on_head(struct client_request *request)
         exchange_wait_quiet(x);
     else if (f->answer.framing != BODY_NONE)
         exchange_wait_stream(x);
-    pipeline_answer(x);
+    x->resume(x);
 }
 
 static void on_body(struct client_request *request, struct str piece, bool last)
@@ -566,7 +566,7 @@ static void on_client_failed(struct client_request *request, enum client_failure
                       failure == CLIENT_BAD ? STR("origin answer") : STR("origin closed"), why,
                       &x->target->where);
     if (verdict == VERDICT_ANSWER)
-        pipeline_answer(x);
+        x->resume(x);
 }
 
 static const struct client_user client_user = {

@@ -8,13 +8,13 @@
 #define PC_PROXY_FORWARD_H
 
 #include "http/codec.h"
-#include "proxy/pipeline.h"
+#include "proxy/verdict.h"
 
 struct exchange;
 struct front;
 struct session;
 
-/* Starts; the pipeline is resumed by pipeline_answer(). */
+/* Starts; x->resume() follows when x->answer is ready, an origin's or a refusal. */
 enum verdict forward_start(struct exchange *x);
 /* From the client: its body, the end of it, and its having taken what was sent. */
 void forward_body(struct exchange *x, struct str piece);

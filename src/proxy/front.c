@@ -1,10 +1,9 @@
 #include "proxy/front.h"
 
 #include "base/log.h"
-#include "observe/access_log.h"
-#include "observe/log_thread.h"
 #include "proxy/front_state.h"
-#include "proxy/session.h"
+#include "proxy/record_log.h"
+#include "proxy/serve.h"
 #include "tls/tls_accept.h"
 #include "upstream/upstream.h"
 
@@ -18,8 +17,6 @@
 enum { ACCEPTS_PER_TURN = 32 };
 /* Without descriptors or memory accepting rests for this long; the queue keeps the callers. */
 enum { ACCEPT_REST_MS = 100 };
-/* How often connections that got no record of their own are looked through for a summary. */
-enum { SUMMARY_TICK_MS = 1000 };
 
 struct front_socket {
     struct link link;
@@ -84,7 +81,7 @@ static bool accept_one(struct front_socket *socket)
         close(fd);
         return true;
     }
-    session_accept(socket->listener, fd, &peer);
+    serve_connection(socket->listener, fd, &peer);
     return true;
 }
 
@@ -192,8 +189,6 @@ uint64_t front_generation(const struct front *front)
     return atomic_load_explicit(&front->generation, memory_order_acquire);
 }
 
-/* ---- records ---- */
-
 void front_set_logs(struct front *front, const struct front_log *logs, size_t count)
 {
     if (count > sizeof front->logs / sizeof *front->logs)
@@ -201,62 +196,6 @@ void front_set_logs(struct front *front, const struct front_log *logs, size_t co
     for (size_t i = 0; i < count; i++)
         front->logs[i] = logs[i];
     front->log_count = count;
-}
-
-void front_log_record(struct front *front, const struct log_conf *conf,
-                      struct access_record *record)
-{
-    static _Thread_local char line[ACCESS_LOG_LINE_MAX];
-    size_t i = 0;
-    if (conf->target == 0 || front->log == NULL)
-        return;
-    while (i < front->log_count && front->logs[i].id != conf->target)
-        i++;
-    if (i == front->log_count)
-        return;
-    record->show = (uint8_t)((conf->show_query ? ACCESS_SHOW_QUERY : 0) |
-                             (conf->show_cookies ? ACCESS_SHOW_COOKIES : 0) |
-                             (conf->show_authorization ? ACCESS_SHOW_AUTHORIZATION : 0));
-    struct text text = text_over(line, sizeof line);
-    access_log_add(&text, record, conf->combined ? ACCESS_LOG_COMBINED : ACCESS_LOG_JSON);
-    if (text.len != 0)
-        (void)!log_ring_put(front->log, front->logs[i].slot, text_str(&text));
-}
-
-void front_log_connection(struct front *front, const struct log_conf *conf,
-                          struct access_record *record)
-{
-    if (front->summary_timer.at_ms == 0)
-        timer_set(front->loop, &front->summary_timer, SUMMARY_TICK_MS);
-    if (conn_limiter_admit(front->limiter, &record->peer, loop_now_ms(front->loop)))
-        front_log_record(front, conf, record);
-}
-
-/* Summaries go where records of the first site of the first listener go. */
-static const struct log_conf *summary_log(const struct front *front)
-{
-    const struct snapshot *snapshot = front->snapshot;
-    return snapshot->site_count ? &snapshot->sites[0]->conf->log : NULL;
-}
-
-static void log_summaries(struct front *front, bool all)
-{
-    struct conn_summary summary;
-    while (front->snapshot != NULL && summary_log(front) != NULL &&
-           conn_limiter_summary(front->limiter, loop_now_ms(front->loop), all, &summary)) {
-        struct access_record record;
-        access_record_init(&record, ACCESS_SUMMARY);
-        record.client = summary.addr;
-        record.count = summary.count;
-        front_log_record(front, summary_log(front), &record);
-    }
-}
-
-static void on_summary_timer(struct loop_timer *timer)
-{
-    struct front *front = LIST_OF(timer, struct front, summary_timer);
-    log_summaries(front, false);
-    timer_set(front->loop, &front->summary_timer, SUMMARY_TICK_MS);
 }
 
 /* ---- life ---- */
@@ -277,7 +216,7 @@ struct front *front_new(const struct front_conf *conf)
     front->upstreams = upstreams_new(conf->loop, conf->resolver);
     front->tls = tls_server_new(conf->tickets, &error);
     front->limiter = conn_limiter_new(conf->threads);
-    front->summary_timer.on_fire = on_summary_timer;
+    record_log_start(front);
     if (front->upstreams != NULL && front->tls != NULL && front->limiter != NULL)
         return front;
     if (error != NULL)
@@ -289,7 +228,7 @@ struct front *front_new(const struct front_conf *conf)
 static void cut_sessions(struct front *front)
 {
     while (!list_empty(&front->sessions))
-        session_cut((struct session *)(void *)front->sessions.next);
+        serve_cut((struct session *)(void *)front->sessions.next);
 }
 
 void front_drain(struct front *front, bool now)
@@ -304,7 +243,7 @@ void front_drain(struct front *front, bool now)
     struct link *next;
     for (struct link *at = front->sessions.next; at != &front->sessions; at = next) {
         next = at->next; /* an idle session ends, and takes only itself out */
-        session_drain((struct session *)(void *)at);
+        serve_drain((struct session *)(void *)at);
     }
 }
 
@@ -323,9 +262,8 @@ void front_end(struct front *front)
     if (front == NULL)
         return;
     cut_sessions(front);
-    timer_clear(&front->summary_timer);
     if (front->limiter != NULL)
-        log_summaries(front, true);
+        record_log_end(front);
     conn_limiter_end(front->limiter);
     while (!list_empty(&front->listeners)) {
         struct front_listener *l = LIST_OF(front->listeners.next, struct front_listener, link);

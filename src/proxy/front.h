@@ -7,6 +7,7 @@
 #define PC_PROXY_FRONT_H
 
 #include "net/addr.h"
+#include "proxy/share.h"
 
 struct loop;
 struct log_ring;    /* observe/log_thread.h */
@@ -24,13 +25,6 @@ struct front_conf {
     struct tls_tickets *tickets; /* shared by all threads */
 };
 
-/* Read by other threads at any time; each only grows but `sessions` and `exchanges`. */
-struct front_counters {
-    _Atomic uint64_t accepted, handshakes, handshakes_failed, requests, refused, bytes_in,
-        bytes_out;
-    _Atomic uint64_t sessions, exchanges; /* now */
-};
-
 struct front *front_new(const struct front_conf *conf) __attribute__((warn_unused_result));
 /* After front_drain() and when front_idle(), or at the process's end: closes what is left. */
 void front_end(struct front *front);
@@ -40,10 +34,6 @@ void front_end(struct front *front);
  * front_use(), and again whenever a load brings new ones; slots of open exchanges' targets must
  * stay.
  */
-struct front_log {
-    uint64_t id;
-    unsigned slot;
-};
 void front_set_logs(struct front *front, const struct front_log *logs, size_t count);
 
 /* From now on new exchanges go by this snapshot. The first call starts service. */

@@ -7,7 +7,7 @@
 
 #include "net/loop.h"
 #include "observe/conn_limiter.h"
-#include "proxy/front.h"
+#include "proxy/share.h"
 #include "proxy/snapshot.h"
 
 struct tls_server;
@@ -41,20 +41,5 @@ struct front {
     bool draining;
     struct front_counters counters;
 };
-
-static inline void front_count(_Atomic uint64_t *counter, uint64_t n)
-{
-    /* One writer: a plain load and store are enough, readers only want no torn value. */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-                          memory_order_relaxed);
-}
-
-/* One record to its log target, or to nothing. */
-struct access_record;
-void front_log_record(struct front *front, const struct log_conf *conf,
-                      struct access_record *record);
-/* The same of a connection that never became a request: at most 10 a second and address. */
-void front_log_connection(struct front *front, const struct log_conf *conf,
-                          struct access_record *record);
 
 #endif

@@ -5,10 +5,12 @@
 #include "http/forwarded.h"
 #include "proxy/answer.h"
 #include "proxy/edit.h"
-#include "proxy/exchange.h"
+#include "proxy/exchange_timer.h"
 #include "proxy/forward.h"
 #include "proxy/front_state.h"
+#include "proxy/record_log.h"
 #include "proxy/session.h"
+#include "proxy/verdict.h"
 #include "tls/tls_stream.h"
 
 #include <string.h>
@@ -26,9 +28,9 @@ static void decide(struct exchange *x, enum access_stage stage, struct str verdi
 
 static struct site *default_site(const struct exchange *x)
 {
-    return x->listener == NULL ? NULL
-                               : listener_default_site(x->listener, session_sni(x->session),
-                                                       session_local(x->session));
+    return x->listener == NULL
+               ? NULL
+               : listener_default_site(x->listener, session_sni(x->session), &x->session->local);
 }
 
 static void use_site(struct exchange *x, struct site *site)
@@ -43,10 +45,10 @@ static void use_site(struct exchange *x, struct site *site)
 static void note_session(struct exchange *x)
 {
     struct access_record *record = &x->record;
-    record->connection_id = session_id(x->session);
-    record->request_number = session_next_request(x->session);
-    record->peer = record->client = x->client = *session_peer(x->session);
-    record->local = *session_local(x->session);
+    record->connection_id = x->session->id;
+    record->request_number = ++x->session->requests;
+    record->peer = record->client = x->client = x->session->peer;
+    record->local = x->session->local;
     record->scheme = session_is_tls(x->session) ? STR("https") : STR("http");
     if (!session_is_tls(x->session))
         return;
@@ -78,7 +80,7 @@ static void note_head(struct exchange *x)
 /* The head is parsed; one that does not parse goes on with the default site. */
 static enum verdict phase_head(struct exchange *x)
 {
-    x->listener = session_listener(x->session)->listener;
+    x->listener = x->session->listener->listener;
     note_session(x);
     note_head(x);
     use_site(x, default_site(x));
@@ -154,7 +156,7 @@ static enum verdict phase_route(struct exchange *x)
     x->peer_trusted =
         forwarded_is_trusted(&x->client, snapshot->trusted_proxies, snapshot->trusted_count);
     if (x->peer_trusted) {
-        forwarded_client(&x->message, session_peer(x->session), snapshot->trusted_proxies,
+        forwarded_client(&x->message, &x->session->peer, snapshot->trusted_proxies,
                          snapshot->trusted_count, &x->client);
         x->record.client = x->client;
     }
@@ -453,7 +455,7 @@ static enum verdict phase_log(struct exchange *x)
     front_count(&counters->bytes_in, record->bytes_in);
     front_count(&counters->bytes_out, record->bytes_out);
     if (x->conf != NULL)
-        front_log_record(x->front, &x->conf->log, record);
+        record_log(x->front, &x->conf->log, record);
     return VERDICT_WAIT;
 }
 
@@ -497,7 +499,8 @@ static void pipeline_run(struct exchange *x)
     x->running = false;
 }
 
-void pipeline_answer(struct exchange *x)
+/* Inside a wait: x->answer is ready. */
+static void resume(struct exchange *x)
 {
     if (x->done || x->answer_begun)
         return;
@@ -514,7 +517,7 @@ static void refuse_and_answer(struct exchange *x, unsigned status, enum access_l
 {
     forward_end(x);
     if (answer_refuse(x, status, layer, by, why, NULL) == VERDICT_ANSWER)
-        pipeline_answer(x);
+        resume(x);
 }
 
 static void on_timeout(struct exchange *x, enum exchange_timeout which)
@@ -547,6 +550,7 @@ void pipeline_head(struct exchange *x, const struct parse_error *bad)
     if (bad != NULL)
         x->bad = *bad;
     exchange_timer_init(x, on_timeout);
+    x->resume = resume;
     pipeline_run(x);
 }
 
@@ -569,7 +573,7 @@ void pipeline_body(struct exchange *x, struct str piece)
         }
         forward_end(x);
         if (refuse_body(x) == VERDICT_ANSWER)
-            pipeline_answer(x);
+            resume(x);
         return;
     }
     forward_body(x, piece);

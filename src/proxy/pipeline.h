@@ -8,18 +8,8 @@
 
 #include "base/str.h"
 
-enum verdict {
-    VERDICT_NEXT,   /* go on with the next phase */
-    VERDICT_WAIT,   /* stand still: the awaited thing resumes the pipeline */
-    VERDICT_ANSWER, /* a response is ready: skip to RESPOND */
-    VERDICT_CLOSE,  /* no answer is owed, or none is possible: skip to LOG */
-};
-
 struct exchange;
 struct parse_error;
-
-/* Inside a wait: the answer in x->answer is ready (an origin's head, or a refusal). */
-void pipeline_answer(struct exchange *x);
 
 /* What happens to an exchange; the codec's callbacks, by way of the session. */
 void pipeline_head(struct exchange *x, const struct parse_error *bad); /* NULL: it parsed */

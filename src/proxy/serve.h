@@ -1,0 +1,20 @@
+/*
+ * Drives a client connection from accept to close: TLS, codec, the timers between requests. Each
+ * request goes to an exchange of its own, and that to the pipeline.
+ */
+#ifndef PC_PROXY_SERVE_H
+#define PC_PROXY_SERVE_H
+
+#include "net/addr.h"
+
+struct front_listener;
+struct session;
+
+/* Takes over an accepted descriptor. Without memory it is closed and the client gets a reset. */
+void serve_connection(struct front_listener *listener, int fd, const struct addr *peer);
+/* No further requests; an idle session ends now. */
+void serve_drain(struct session *session);
+/* At once. */
+void serve_cut(struct session *session);
+
+#endif
