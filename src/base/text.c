@@ -57,6 +57,24 @@ void text_add(struct text *text, struct str s)
     text->len += s.len;
 }
 
+void text_add_parts(struct text *text, const struct str *parts, size_t count)
+{
+    size_t all = 0;
+    for (size_t i = 0; i < count; i++)
+        all += parts[i].len;
+    if (text->cut || all > text->cap - text->len) {
+        for (size_t i = 0; i < count; i++)
+            text_add(text, parts[i]);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        /* @UNSAFE: the room for the sum was looked at above, from the same lengths. */
+        if (parts[i].len != 0)
+            memcpy(text->at + text->len, parts[i].at, parts[i].len);
+        text->len += parts[i].len;
+    }
+}
+
 void text_add_z(struct text *text, const char *z)
 {
     text_add(text, str_from_z(z));

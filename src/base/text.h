@@ -22,6 +22,8 @@ struct text text_over(void *memory, size_t bytes);
 struct text text_in(struct arena *arena, size_t max);
 
 void text_add(struct text *text, struct str s);
+/* The same as adding them one by one, with one look at the room. */
+void text_add_parts(struct text *text, const struct str *parts, size_t count);
 void text_add_z(struct text *text, const char *z);
 void text_add_byte(struct text *text, char c);
 void text_add_u64(struct text *text, uint64_t n);
