@@ -8,32 +8,33 @@
 /* RFC 1035 2.3.4. */
 enum { HOST_BYTES_MAX = 253, LABEL_BYTES_MAX = 63 };
 
-static bool labels_ok(struct str host)
+/* Labels of allowed bytes; `*upper` when one is a capital. */
+static bool labels_ok(struct str host, bool *upper)
 {
-    struct str label;
-    if (host.len == 0 || host.len > HOST_BYTES_MAX || host.at[host.len - 1] == '.')
+    size_t label = 0; /* bytes of the label we are in */
+    *upper = false;
+    if (host.len > HOST_BYTES_MAX)
         return false;
-    while (str_split(&host, '.', &label))
-        if (label.len == 0 || label.len > LABEL_BYTES_MAX || !grammar_all(label, GRAMMAR_HOST))
+    for (size_t i = 0; i < host.len; i++) {
+        char c = host.at[i];
+        if (!grammar_is(c, GRAMMAR_HOST) || (c == '.' && label == 0))
             return false;
-    return true;
-}
-
-static bool has_upper(struct str s)
-{
-    for (size_t i = 0; i < s.len; i++)
-        if (s.at[i] >= 'A' && s.at[i] <= 'Z')
-            return true;
-    return false;
+        label = c == '.' ? 0 : label + 1;
+        if (label > LABEL_BYTES_MAX)
+            return false;
+        *upper = *upper || (c >= 'A' && c <= 'Z');
+    }
+    return label != 0;
 }
 
 static bool parse_name(struct arena *arena, struct str text, struct authority *authority)
 {
     if (text.len && text.at[text.len - 1] == '.')
         text.len--;
-    if (!labels_ok(text))
+    bool upper;
+    if (!labels_ok(text, &upper))
         return false;
-    authority->host = has_upper(text) ? str_lower(arena, text) : text;
+    authority->host = upper ? str_lower(arena, text) : text;
     return authority->host.at != NULL;
 }
 

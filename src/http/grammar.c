@@ -48,21 +48,28 @@ size_t grammar_text_len_scalar(struct str s)
 }
 
 #if defined(__SSE2__)
+/* Bit i: byte i of the 16 at `at` is no text. */
+static unsigned bad_bytes(const char *at)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+    __m128i tab = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x09));
+    __m128i del = _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7f));
+    return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
+}
+
 size_t grammar_text_len(struct str s)
 {
-    const __m128i below = _mm_set1_epi8(0x1f), tab = _mm_set1_epi8(0x09), del = _mm_set1_epi8(0x7f);
-    size_t i = 0;
-    for (; i + 16 <= s.len; i += 16) {
-        /* @UNSAFE: 16 bytes from `i` lie inside `s` by the condition of the loop. */
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s.at + i));
-        __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, below), v);
-        __m128i bad =
-            _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(v, tab), control), _mm_cmpeq_epi8(v, del));
-        unsigned mask = (unsigned)_mm_movemask_epi8(bad);
-        if (mask != 0)
-            return i + (size_t)__builtin_ctz(mask);
+    if (s.len < 16)
+        return grammar_text_len_scalar(s);
+    /* @UNSAFE: every load ends inside `s`: the last one with it, over bytes already seen. */
+    for (size_t i = 0; i < s.len; i += 16) {
+        size_t from = i + 16 <= s.len ? i : s.len - 16;
+        unsigned bad = bad_bytes(s.at + from);
+        if (bad != 0)
+            return from + (size_t)__builtin_ctz(bad);
     }
-    return i + grammar_text_len_scalar(str_skip(s, i));
+    return s.len;
 }
 #else
 size_t grammar_text_len(struct str s)

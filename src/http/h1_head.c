@@ -187,24 +187,63 @@ static enum parse parse_version(struct str s, struct message *message, struct pa
 /* --- what the fields say of the message's length and end ----------------------------------------
  */
 
-/* Answers how many live fields of the name there are; `*value` is the first's. */
-static unsigned count_fields(const struct message *message, enum header_id id, struct str *value)
+/* One name's fields: how many, and the first. */
+struct found {
+    unsigned count;
+    struct str value;
+};
+
+/* The fields that say where the message ends and for whom it is, found in one walk. */
+struct found_fields {
+    struct found length, coding, host;
+    bool has_close, has_keep_alive;
+    bool other_expectation, expect_continue;
+};
+
+static void note(struct found *found, struct str value)
 {
-    unsigned count = 0;
-    uint32_t at = 0;
-    for (const struct field *field; (field = message_next(message, id, &at)) != NULL;)
-        if (count++ == 0)
-            *value = field->value;
-    return count;
+    if (found->count++ == 0)
+        found->value = value;
 }
 
-static enum parse parse_content_length(struct message *message, struct parse_error *error)
+static void find_fields(const struct message *message, struct found_fields *found)
 {
-    struct str value;
-    unsigned count = count_fields(message, HEADER_CONTENT_LENGTH, &value);
-    if (count == 0)
+    *found = (struct found_fields){0};
+    for (uint32_t i = 0; i < message->count; i++) {
+        struct str value = message->fields[i].value;
+        switch (message->fields[i].id) {
+        case HEADER_CONTENT_LENGTH:
+            note(&found->length, value);
+            break;
+        case HEADER_TRANSFER_ENCODING:
+            note(&found->coding, value);
+            break;
+        case HEADER_HOST:
+            note(&found->host, value);
+            break;
+        case HEADER_CONNECTION:
+            found->has_close |= header_list_has(value, STR("close"));
+            found->has_keep_alive |= header_list_has(value, STR("keep-alive"));
+            break;
+        case HEADER_EXPECT:
+            if (str_eq_nocase(value, STR("100-continue")))
+                found->expect_continue = true;
+            else
+                found->other_expectation = true;
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+static enum parse parse_content_length(struct message *message, const struct found *length,
+                                       struct parse_error *error)
+{
+    struct str value = length->value;
+    if (length->count == 0)
         return PARSE_DONE;
-    if (count > 1)
+    if (length->count > 1)
         return parse_bad(error, 400, "more than one Content-Length");
     if (value.len > LENGTH_DIGITS_MAX || !str_to_u64(value, INT64_MAX, &message->content_length))
         return parse_bad(error, 400, "Content-Length is not a number");
@@ -228,13 +267,13 @@ static bool is_coded_and_chunked(struct str value)
 }
 
 /* DONE with BODY_CHUNKED set, or without the field. */
-static enum parse parse_transfer_encoding(struct message *message, struct parse_error *error)
+static enum parse parse_transfer_encoding(struct message *message, const struct found *coding,
+                                          struct parse_error *error)
 {
-    struct str value;
-    unsigned count = count_fields(message, HEADER_TRANSFER_ENCODING, &value);
-    if (count == 0)
+    struct str value = coding->value;
+    if (coding->count == 0)
         return PARSE_DONE;
-    if (count > 1)
+    if (coding->count > 1)
         return parse_bad(error, 400, "more than one Transfer-Encoding");
     if (message->version == 10)
         return parse_bad(error, 400, "Transfer-Encoding in HTTP/1.0");
@@ -249,11 +288,12 @@ static enum parse parse_transfer_encoding(struct message *message, struct parse_
 }
 
 /* Both lengths, and the framing they give by themselves. */
-static enum parse parse_length(struct message *message, struct parse_error *error)
+static enum parse parse_length(struct message *message, const struct found_fields *found,
+                               struct parse_error *error)
 {
     message->framing = BODY_NONE;
-    if (parse_content_length(message, error) == PARSE_BAD ||
-        parse_transfer_encoding(message, error) == PARSE_BAD)
+    if (parse_content_length(message, &found->length, error) == PARSE_BAD ||
+        parse_transfer_encoding(message, &found->coding, error) == PARSE_BAD)
         return PARSE_BAD;
     if (message->content_length != 0)
         message->framing = BODY_LENGTH;
@@ -261,15 +301,9 @@ static enum parse parse_length(struct message *message, struct parse_error *erro
 }
 
 /* RFC 9112 9.3 */
-static void parse_connection(struct message *message)
+static bool is_last(const struct message *message, const struct found_fields *found)
 {
-    bool close = false, keep = false;
-    uint32_t at = 0;
-    for (const struct field *f; (f = message_next(message, HEADER_CONNECTION, &at)) != NULL;) {
-        close = close || header_list_has(f->value, STR("close"));
-        keep = keep || header_list_has(f->value, STR("keep-alive"));
-    }
-    message->close = close || (message->version == 10 && !keep);
+    return found->has_close || (message->version == 10 && !found->has_keep_alive);
 }
 
 /* --- requests --------------------------------------------------------------------------------- */
@@ -341,38 +375,35 @@ static enum parse parse_request_line(struct str line, struct message *message,
 }
 
 /* RFC 9112 3.2, 3.2.2 */
-static enum parse check_host(struct message *message, struct parse_error *error)
+static enum parse check_host(struct message *message, const struct found *found,
+                             struct parse_error *error)
 {
-    struct str value = {0};
     struct authority host, target;
-    unsigned count = count_fields(message, HEADER_HOST, &value);
-    if (count > 1)
+    if (found->count > 1)
         return parse_bad(error, 400, "more than one Host");
-    if (count == 0 && message->version > 10)
+    if (found->count == 0 && message->version > 10)
         return parse_bad(error, 400, "no Host");
-    if (count == 1 && !authority_parse(message->arena, value, &host))
+    if (found->count == 1 && !authority_parse(message->arena, found->value, &host))
         return parse_bad(error, 400, "Host is not valid");
     if (message->scheme.len == 0)
         return PARSE_DONE;
     if (!authority_parse(message->arena, message->authority, &target))
         return parse_bad(error, 400, "the authority of the target is not valid");
     uint16_t port = str_eq(message->scheme, STR("https")) ? 443 : 80;
-    if (count == 1 && !authority_same(&host, &target, port))
+    if (found->count == 1 && !authority_same(&host, &target, port))
         return parse_bad(error, 400, "Host is another than the target's authority");
     return PARSE_DONE;
 }
 
 /* RFC 9110 10.1.1; the expectation of a request without a body is met already. */
-static enum parse check_expect(struct message *message, struct parse_error *error)
+static enum parse check_expect(struct message *message, const struct found_fields *found,
+                               struct parse_error *error)
 {
-    uint32_t at = 0;
     if (message->version == 10)
         return PARSE_DONE;
-    for (const struct field *f; (f = message_next(message, HEADER_EXPECT, &at)) != NULL;) {
-        if (!str_eq_nocase(f->value, STR("100-continue")))
-            return parse_bad(error, 417, "an expectation other than 100-continue");
-        message->expect_continue = message->framing != BODY_NONE;
-    }
+    if (found->other_expectation)
+        return parse_bad(error, 417, "an expectation other than 100-continue");
+    message->expect_continue = found->expect_continue && message->framing != BODY_NONE;
     return PARSE_DONE;
 }
 
@@ -380,16 +411,20 @@ enum parse h1_parse_request(struct str head, const struct head_limits *limits,
                             struct message *message, struct parse_error *error)
 {
     struct str line;
+    struct found_fields found;
     if (str_starts(head, STR("\r\n")))
         head = str_skip(head, 2);
     if (!take_line(&head, &line))
         return parse_bad(error, 400, "a control byte or a bare line end in the request line");
     if (parse_request_line(line, message, error) == PARSE_BAD ||
-        h1_parse_fields(head, limits, message, error) == PARSE_BAD ||
-        parse_length(message, error) == PARSE_BAD || check_host(message, error) == PARSE_BAD)
+        h1_parse_fields(head, limits, message, error) == PARSE_BAD)
         return PARSE_BAD;
-    parse_connection(message);
-    return check_expect(message, error);
+    find_fields(message, &found);
+    if (parse_length(message, &found, error) == PARSE_BAD ||
+        check_host(message, &found.host, error) == PARSE_BAD)
+        return PARSE_BAD;
+    message->close = is_last(message, &found);
+    return check_expect(message, &found, error);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -437,16 +472,19 @@ enum parse h1_parse_response(struct str head, const struct head_limits *limits,
                              struct parse_error *error)
 {
     struct str line;
+    struct found_fields found;
     enum parse result = PARSE_BAD;
     message->method = (uint8_t)of_request;
-    if (!take_line(&head, &line))
+    if (!take_line(&head, &line)) {
         parse_bad(error, 502, "the answer has no status line");
-    else if (parse_status_line(line, message, error) == PARSE_DONE &&
-             h1_parse_fields(head, limits, message, error) == PARSE_DONE &&
-             parse_length(message, error) == PARSE_DONE) {
-        parse_connection(message);
-        result = frame_response(message, error);
+    } else if (parse_status_line(line, message, error) == PARSE_DONE &&
+               h1_parse_fields(head, limits, message, error) == PARSE_DONE) {
+        find_fields(message, &found);
+        message->close = is_last(message, &found);
+        result = parse_length(message, &found, error);
     }
+    if (result == PARSE_DONE)
+        result = frame_response(message, error);
     if (result == PARSE_BAD)
         error->status = 502;
     return result;

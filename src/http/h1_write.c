@@ -4,10 +4,8 @@
 
 static void add_field(struct text *out, struct str name, struct str value)
 {
-    text_add(out, name);
-    text_add(out, STR(": "));
-    text_add(out, value);
-    text_add(out, STR("\r\n"));
+    const struct str parts[] = {name, STR_INIT(": "), value, STR_INIT("\r\n")};
+    text_add_parts(out, parts, 4);
 }
 
 /* Entries that the writer itself answers for, or that name a connection which is not ours. */
@@ -30,13 +28,19 @@ static bool is_skipped(const struct message *message, const struct field *field)
     }
 }
 
+/* A name that is one of those we know is a token; comparing is cheaper than reading it again. */
+static bool name_ok(const struct field *field)
+{
+    return header_is(field->name, (enum header_id)field->id) || header_name_ok(field->name);
+}
+
 static bool write_fields(struct text *out, const struct message *message)
 {
     for (uint32_t i = 0; i < message->count; i++) {
         const struct field *field = &message->fields[i];
         if (is_skipped(message, field))
             continue;
-        if (!header_name_ok(field->name) || !header_value_ok(field->value))
+        if (!name_ok(field) || !header_value_ok(field->value))
             return false;
         add_field(out, field->name, field->value);
     }

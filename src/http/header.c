@@ -2,6 +2,8 @@
 
 #include "http/grammar.h"
 
+#include <string.h>
+
 #define HEADER_NAME_ROW(id, name) STR_INIT(name),
 static const struct str names[HEADER_COUNT] = {{.at = "", .len = 0}, HEADER_LIST(HEADER_NAME_ROW)};
 #undef HEADER_NAME_ROW
@@ -11,8 +13,10 @@ enum { SLOTS = 512, SHORTEST = 2, LONGEST = 25 };
 _Static_assert(HEADER_COUNT < 256, "an id fits a slot");
 _Static_assert(HEADER_COUNT * 4 <= SLOTS, "the table stays thin");
 
-/* id by hash of length and three letters, filled once before main() and only read from then on. */
+/* id by hash of length and three letters, and the names in lower case: filled once before main(),
+ * only read from then on. */
 static uint8_t slots[SLOTS];
+static char lower[HEADER_COUNT][LONGEST];
 
 /* Folding by 0x20 merges a few other bytes too; the comparison afterwards tells them apart. */
 static unsigned slot_of(struct str name)
@@ -27,6 +31,8 @@ static unsigned slot_of(struct str name)
 __attribute__((constructor)) static void fill_slots(void)
 {
     for (unsigned id = 1; id < HEADER_COUNT; id++) {
+        for (size_t i = 0; i < names[id].len && i < LONGEST; i++)
+            lower[id][i] = char_lower(names[id].at[i]);
         unsigned slot = slot_of(names[id]);
         while (slots[slot] != 0)
             slot = (slot + 1) % SLOTS;
@@ -34,12 +40,43 @@ __attribute__((constructor)) static void fill_slots(void)
     }
 }
 
+/*
+ * Eight bytes at once. Known names are letters, digits and '-', which keep their value under | 0x20
+ * but for the case of letters; the only other bytes that fold to one of them are below 0x20, and
+ * those have neither bit 0x20 nor 0x40.
+ */
+static bool same_word(const char *name, const char *known)
+{
+    uint64_t a, b, bit = 0x2020202020202020U;
+    memcpy(&a, name, sizeof a);
+    memcpy(&b, known, sizeof b);
+    return ((a | bit) == b) & (((a | a >> 1) & bit) == bit);
+}
+
+bool header_is(struct str name, enum header_id id)
+{
+    if ((unsigned)id >= HEADER_COUNT || name.len != names[id].len || name.len == 0)
+        return false;
+    const char *known = lower[id];
+    if (name.len < 8) {
+        for (size_t i = 0; i < name.len; i++)
+            if (char_lower(name.at[i]) != known[i])
+                return false;
+        return true;
+    }
+    /* @UNSAFE: both have `name.len` bytes; the last word ends with them and may overlap. */
+    for (size_t i = 0; i + 8 < name.len; i += 8)
+        if (!same_word(name.at + i, known + i))
+            return false;
+    return same_word(name.at + name.len - 8, known + name.len - 8);
+}
+
 enum header_id header_lookup(struct str name)
 {
     if (name.len < SHORTEST || name.len > LONGEST)
         return HEADER_OTHER;
     for (unsigned slot = slot_of(name); slots[slot] != 0; slot = (slot + 1) % SLOTS)
-        if (str_eq_nocase(names[slots[slot]], name))
+        if (header_is(name, (enum header_id)slots[slot]))
             return (enum header_id)slots[slot];
     return HEADER_OTHER;
 }

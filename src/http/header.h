@@ -88,6 +88,8 @@ enum header_id { HEADER_OTHER = 0, HEADER_LIST(HEADER_ENUM_ROW) HEADER_COUNT };
 #undef HEADER_ENUM_ROW
 
 enum header_id header_lookup(struct str name);
+/* Is this the name of `id`, in any case? False for HEADER_OTHER. */
+bool header_is(struct str name, enum header_id id);
 /* As we write it; empty for HEADER_OTHER. */
 struct str header_name(enum header_id id);
 

@@ -2,6 +2,9 @@
 
 #include "http/grammar.h"
 
+#include <arpa/inet.h>
+#include <string.h>
+
 /* --- the target's parts ----------------------------------------------------------------------- */
 
 /* Steps over "http://authority" of absolute-form (RFC 9112 3.2.2). */
@@ -198,14 +201,22 @@ static void add_path(struct text *out, struct str value)
     }
 }
 
-static bool is_ip6_literal(struct str value)
+/* An IPv6 address stands in brackets in a URL, whether or not it came in them (RFC 3986 3.2.2). */
+static void add_host(struct text *out, struct str value)
 {
-    if (value.len < 4 || value.at[0] != '[' || value.at[value.len - 1] != ']')
-        return false;
-    for (size_t i = 1; i + 1 < value.len; i++)
-        if (char_hex(value.at[i]) < 0 && value.at[i] != ':' && value.at[i] != '.')
-            return false;
-    return true;
+    bool bracketed = value.len > 2 && value.at[0] == '[' && value.at[value.len - 1] == ']';
+    struct str inner = bracketed ? str_sub(value, 1, value.len - 2) : value;
+    char z[INET6_ADDRSTRLEN] = "";
+    unsigned char ip[16];
+    if (inner.len < sizeof z && inner.len != 0)
+        memcpy(z, inner.at, inner.len);
+    if (strlen(z) != inner.len || inet_pton(AF_INET6, z, ip) != 1) {
+        text_add_percent(out, value, "");
+        return;
+    }
+    text_add_byte(out, '[');
+    text_add(out, inner);
+    text_add_byte(out, ']');
 }
 
 void uri_add_encoded(struct text *out, enum uri_place place, struct str value)
@@ -219,10 +230,7 @@ void uri_add_encoded(struct text *out, enum uri_place place, struct str value)
         text_add_percent(out, value, "%/?!$&'()*+,;=:@[]{}|^");
         break;
     case URI_HOST:
-        if (is_ip6_literal(value))
-            text_add(out, value);
-        else
-            text_add_percent(out, value, "");
+        add_host(out, value);
         break;
     case URI_QUERY_VALUE:
     default:

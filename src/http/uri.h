@@ -61,7 +61,7 @@ enum uri_place {
     URI_PATH,        /* a canonical path or a part of it; `%2f` stays, another '%' becomes `%25` */
     URI_QUERY_VALUE, /* a name or value between '&' and '=': only unreserved bytes stay */
     URI_RAW_QUERY,   /* a received query as a whole: what may stand in one stays, with its '%' */
-    URI_HOST,        /* letters, digits, '-', '.', '_' stay, and `[…]` of an IPv6 address */
+    URI_HOST,        /* letters, digits, '-', '.', '_' stay; an IPv6 address gets its brackets */
 };
 
 /* Percent-encodes so that the value stays in its place: no line, no '?', '#', '@' or port is added.

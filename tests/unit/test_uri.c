@@ -208,6 +208,10 @@ static const struct {
     {URI_HOST, STR_INIT("a-b_c.example"), "a-b_c.example"},
     {URI_HOST, STR_INIT("a/b@c:80?#"), "a%2Fb%40c%3A80%3F%23"},
     {URI_HOST, STR_INIT("[2001:db8::1]"), "[2001:db8::1]"},
+    {URI_HOST, STR_INIT("2001:db8::1"), "[2001:db8::1]"},
+    {URI_HOST, STR_INIT("[::1\0]"), "%5B%3A%3A1%00%5D"},
+    {URI_HOST, STR_INIT("a:80"), "a%3A80"},
+    {URI_HOST, STR_INIT(""), ""},
     {URI_HOST, STR_INIT("[a/b]"), "%5Ba%2Fb%5D"},
 };
 
