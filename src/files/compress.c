@@ -107,7 +107,9 @@ static bool is_cross_site(const struct message *request)
 void compress_prepare(struct compress_plan *plan, const struct compress_conf *conf,
                       struct message *request)
 {
-    *plan = (struct compress_plan){.conf = conf};
+    if (plan->prepared)
+        return;
+    *plan = (struct compress_plan){.prepared = true, .conf = conf};
     if (conf == NULL)
         return;
     struct coding_wish wish = coding_wished(request);
@@ -119,19 +121,22 @@ void compress_prepare(struct compress_plan *plan, const struct compress_conf *co
     (void)restore(request, HEADER_IF_MATCH, &wish);
 }
 
+/* The whole type, or all of "text/" (a star may stand behind the slash). */
+static bool is_of(struct str type, struct str listed)
+{
+    if (str_ends(listed, STR("/*")))
+        listed.len--;
+    return str_ends(listed, STR("/")) ? str_starts_nocase(type, listed)
+                                      : str_eq_nocase(type, listed);
+}
+
 static bool is_listed(const struct compress_conf *conf, struct str content_type)
 {
-    if (conf->type_count == 0)
-        return mime_is_text(content_type);
     struct str type = mime_essence(content_type);
-    for (unsigned i = 0; i < conf->type_count; i++) {
-        struct str listed = conf->types[i];
-        if (str_ends(listed, STR("/*"))
-                ? str_starts_nocase(type, str_sub(listed, 0, listed.len - 1))
-                : str_eq_nocase(type, listed))
+    for (unsigned i = 0; i < conf->type_count; i++)
+        if (is_of(type, conf->types[i]))
             return true;
-    }
-    return false;
+    return conf->type_count == 0 && mime_is_text(content_type);
 }
 
 /* A digest (RFC 9530, RFC 3230) or MD5 is of the bytes as they are. */

@@ -33,8 +33,9 @@ struct compress_conf {
     unsigned type_count;
 };
 
-/* What the head of a request decided; in the memory of the exchange. */
+/* What the head of a request decided; in the memory of the exchange, zeroed at first. */
 struct compress_plan {
+    bool prepared;
     const struct compress_conf *conf; /* NULL: off */
     enum coding coding;               /* what this client would get */
     struct str asked;                 /* the If-None-Match that held tags of ours, or empty */
@@ -43,7 +44,8 @@ struct compress_plan {
 /*
  * `conf` may be NULL. Reads the client's request, then edits its conditions, so it comes after the
  * access record took what it wants and before the request is forwarded. At the arena's cap the
- * conditions stay as they are: no 304 then, nothing worse.
+ * conditions stay as they are: no 304 then, nothing worse. A second call for the same exchange
+ * (files first, then the origin behind `else`) changes nothing.
  */
 void compress_prepare(struct compress_plan *plan, const struct compress_conf *conf,
                       struct message *request);

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct compress_conf conf;
     struct arena *arena = arena_new(1 << 20, 4096);
     struct message request, response;
-    struct compress_plan plan;
+    struct compress_plan plan = {0};
     unsigned added = 0;
     message_init(&request, arena);
     message_init(&response, arena);
