@@ -52,6 +52,17 @@ struct tls_server *tls_server_new(struct tls_tickets *tickets, const char **erro
     return server;
 }
 
+unsigned tls_server_suites(const struct tls_server *server)
+{
+    unsigned count = 0, suite;
+    for (unsigned i = 0;; i++) {
+        int code = gnutls_priority_get_cipher_suite_index(server->priority, i, &suite);
+        if (code == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+            return count;
+        count += code == 0;
+    }
+}
+
 void tls_server_end(struct tls_server *server)
 {
     if (server == NULL)

@@ -42,6 +42,12 @@ typedef enum tls_chosen (*tls_choose_fn)(void *user, const struct tls_hello *hel
 /* `tickets` is the caller's and outlives the server. NULL with a sentence in `*error`. */
 struct tls_server *tls_server_new(struct tls_tickets *tickets, const char **error)
     __attribute__((warn_unused_result));
+/*
+ * How many of its TLS_SUITES suites the library has left: an administrator's file for GnuTLS
+ * (/etc/gnutls/config) may have switched some off.
+ */
+enum { TLS_SUITES = 9 };
+unsigned tls_server_suites(const struct tls_server *server);
 /* When no stream in its handshake uses it any more. */
 void tls_server_end(struct tls_server *server);
 

@@ -49,6 +49,7 @@ struct tls_stream {
     char *held;          /* ciphertext that waits */
     uint32_t held_len, held_cap;
     uint32_t granted;         /* bytes of the record that GnuTLS is reading */
+    uint32_t records_sent;    /* since the last change of key */
     uint32_t handshake_bytes; /* given to GnuTLS since the last data */
     struct loop_task task;
     char *name;  /* server name, or NULL */
@@ -72,6 +73,9 @@ struct tls_stream {
     bool too_much : 1;   /* handshake_bytes went over its bound */
     bool ticket_due : 1; /* server: a ticket goes before the first data */
 };
+
+/* RFC 8446 5.5: AES-GCM may protect 2^24.5 records with one key. TLS 1.3 changes it in time. */
+enum { TLS_RECORDS_PER_KEY = 1 << 23 };
 
 /* The bound on handshake messages, and on data that cannot be delivered meanwhile. */
 enum { TLS_HANDSHAKE_BYTES_MAX = 64 * 1024 };

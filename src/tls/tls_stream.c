@@ -23,6 +23,11 @@ static void send_ticket(struct tls_stream *tls)
 
 static bool send_record(struct tls_stream *tls, const char *bytes, size_t len)
 {
+    if (++tls->records_sent == TLS_RECORDS_PER_KEY) {
+        tls->records_sent = 0;
+        if (gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3)
+            (void)gnutls_session_key_update(tls->session, 0);
+    }
     ssize_t sent = gnutls_record_send(tls->session, bytes, len);
     if (sent == (ssize_t)len)
         return true;

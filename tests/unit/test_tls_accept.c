@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 #include "stream_pair.h"
+#include "tls/tls_engine.h"
 #include "tls_make.h"
 #include "tls_peer.h"
 
@@ -288,6 +289,12 @@ static void a_shared_protocol_is_agreed_on_and_none_is_let_in(void **state)
         assert_true(str_empty(info.name));
         world_end(world);
     }
+}
+
+static void all_suites_are_there(void **state)
+{
+    (void)state;
+    assert_int_equal(tls_server_suites(server), TLS_SUITES);
 }
 
 /* Condition 6: with %SAFE_RENEGOTIATION such a client would be refused. */
@@ -708,6 +715,40 @@ static void renegotiation_is_refused(void **state)
     world_end(world);
 }
 
+static unsigned key_updates;
+
+static void count_key_updates(int write, int version, int type, const void *bytes, size_t len,
+                              SSL *ssl, void *argument)
+{
+    (void)version;
+    (void)ssl;
+    (void)argument;
+    if (write == 0 && type == SSL3_RT_HANDSHAKE && len > 0 &&
+        *(const uint8_t *)bytes == SSL3_MT_KEY_UPDATE)
+        key_updates++;
+}
+
+static void our_key_changes_before_it_has_protected_too_much(void **state)
+{
+    (void)state;
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    for (size_t v = 0; v < 2; v++) {
+        struct world *world = world_new();
+        SSL_set_max_proto_version(world->peer.ssl, versions[v]);
+        shake(world, SIZE_MAX);
+        struct tls_stream *tls = (struct tls_stream *)world->seen.stream;
+        tls->records_sent = TLS_RECORDS_PER_KEY - 2;
+        key_updates = 0;
+        SSL_set_msg_callback(world->peer.ssl, count_key_updates);
+        for (int i = 0; i < 4; i++)
+            stream_send_str(world->seen.stream, STR("data"));
+        pair_pump(&world->pair, SIZE_MAX);
+        assert_int_equal(world->peer.got_len, 16);
+        assert_int_equal(key_updates, v);
+        world_end(world);
+    }
+}
+
 /* ---- data ---- */
 
 static void fill(char *bytes, size_t len)
@@ -1030,6 +1071,8 @@ int main(void)
         cmocka_unit_test(an_asked_key_update_is_answered_before_the_next_data),
         cmocka_unit_test(a_flood_of_key_updates_ends_the_stream),
         cmocka_unit_test(renegotiation_is_refused),
+        cmocka_unit_test(our_key_changes_before_it_has_protected_too_much),
+        cmocka_unit_test(all_suites_are_there),
         cmocka_unit_test(large_data_passes_both_ways_in_pieces_of_any_size),
         cmocka_unit_test(any_list_of_pieces_arrives_in_order),
         cmocka_unit_test(what_arrives_while_paused_comes_after_and_never_from_within_resume),
