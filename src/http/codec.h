@@ -33,10 +33,11 @@ struct codec_request {
 };
 
 enum codec_state {
-    CODEC_IDLE, /* between requests: nothing of the next one has come */
-    CODEC_HEAD, /* in the middle of a head */
-    CODEC_BUSY, /* an exchange is open */
-    CODEC_OVER, /* nothing more will come of this connection but its end */
+    CODEC_IDLE,     /* between requests: nothing of the next one has come */
+    CODEC_HEAD,     /* in the middle of a head */
+    CODEC_BUSY,     /* an exchange is open */
+    CODEC_DROPPING, /* the answer is out, and the rest of its request's body is read into nothing */
+    CODEC_OVER,     /* nothing more will come of this connection but its end */
 };
 
 struct codec_user {

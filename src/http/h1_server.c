@@ -155,8 +155,10 @@ static void maybe_finish(struct h1_server *h)
         close_gracefully(h);
     else if (h->reading == READ_DONE)
         next_request(h);
-    else
-        set_pause(h, PAUSED_BY_USER, false); /* the rest of the body is read and dropped */
+    else {
+        set_pause(h, PAUSED_BY_USER, false);
+        set_state(h, CODEC_DROPPING);
+    }
 }
 
 /* ---- reading ---- */

@@ -39,7 +39,7 @@ struct forward {
     bool repeated_stale;
     bool answer_paused;
     bool ended;
-    unsigned retries;
+    unsigned retries, pooled_tries;
     struct loop_timer continue_timer;
 };
 
@@ -298,11 +298,19 @@ static void use_connection(struct forward *f, struct origin_conn *conn)
     send_request(f);
 }
 
+/* Connects that were tried, and connections that were at hand. */
+static void note_tries(struct forward *f)
+{
+    f->x->record.tries = (uint16_t)(f->wait.attempts + f->pooled_tries);
+}
+
 static void on_ready(struct upstream_wait *wait, struct origin_conn *conn)
 {
     struct forward *f = LIST_OF(wait, struct forward, wait);
     f->waiting = false;
-    f->x->record.tries = (uint16_t)(f->x->record.tries + 1);
+    if (conn->reused)
+        f->pooled_tries++;
+    note_tries(f);
     use_connection(f, conn);
 }
 
@@ -322,7 +330,7 @@ static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
         [UPSTREAM_NO_SOCKET] = {503, ACCESS_BY_PROXY, STR_INIT("no socket")},
     };
     f->waiting = false;
-    x->record.tries = (uint16_t)(x->record.tries + wait->attempts);
+    note_tries(f);
     if (wait->origin_index < conf_of(f)->origin_count)
         x->record.origin = conf_of(f)->origins[wait->origin_index].text;
     answer_refuse(x, rows[failure].status, rows[failure].layer, rows[failure].by,

@@ -100,6 +100,9 @@ static void on_timer(struct loop_timer *timer)
         h1_server_refuse(s->codec, &error);
         return;
     }
+    case WAIT_DROPPING:
+        session_end(s, false);
+        return;
     case WAIT_LINGER:
         if (stream_backlog(s->stream) != 0 && s->linger_rounds++ < LINGER_ROUNDS_MAX) {
             set_wait(s, WAIT_LINGER, LINGER_MS);
@@ -129,6 +132,9 @@ static void on_state(void *user, enum codec_state state)
     case CODEC_BUSY:
         s->wait = WAIT_BUSY;
         timer_clear(&s->timer);
+        break;
+    case CODEC_DROPPING:
+        set_wait(s, WAIT_DROPPING, snapshot->head_ms);
         break;
     case CODEC_OVER:
         set_wait(s, WAIT_LINGER, LINGER_MS);

@@ -1,0 +1,521 @@
+/*
+ * The request path as a whole, over real sockets: a front on a loop of its own thread, a snapshot
+ * made by hand, a client and an origin that are scripted here.
+ */
+#include "proxy/front.h"
+
+#include "base/arena.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "proxy/route.h"
+#include "proxy/snapshot.h"
+#include "tls/tls_tickets.h"
+#include "upstream/upstream.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { WAIT_MS = 5000 };
+
+struct world {
+    struct loop *loop;
+    struct resolver_hub *hub;
+    struct resolver *resolver;
+    struct tls_tickets *tickets;
+    struct front *front;
+    struct snapshot *snapshot;
+    struct arena *arena;
+    pthread_t thread;
+    int origin_fd; /* listening */
+    uint16_t port, origin_port;
+};
+
+static int listen_on(uint16_t *port)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof in;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&in, &len), 0);
+    *port = ntohs(in.sin_port);
+    return fd;
+}
+
+/* ---- the snapshot ---- */
+
+static struct template text_template(struct arena *arena, const char *text)
+{
+    struct template t;
+    size_t at, len;
+    assert_true(template_compile(arena, str_from_z(text), true, &t, &at, &len));
+    return t;
+}
+
+static struct upstream_conf *make_upstream(struct world *w)
+{
+    struct upstream_conf *conf = ARENA_NEW(w->arena, struct upstream_conf);
+    conf->origins = ARENA_NEW(w->arena, struct origin_conf);
+    conf->origin_count = 1;
+    conf->name = conf->origins[0].text = STR("origin");
+    conf->origins[0].host = STR("127.0.0.1");
+    conf->origins[0].port = w->origin_port;
+    conf->origins[0].identity = 42;
+    assert_true(addr_parse_ip(STR("127.0.0.1"), &conf->origins[0].addr));
+    conf->origins[0].addr.port = w->origin_port;
+    conf->connect_ms = 1000;
+    conf->keepalive_max = 4;
+    conf->keepalive_idle_ms = 30000;
+    conf->rest_ms = 50;
+    conf->rest_after = 1;
+    conf->retry_max = 2;
+    conf->identity = 7;
+    return conf;
+}
+
+static void add_route(struct site *site, enum pattern_kind kind, const char *path,
+                      struct target target)
+{
+    struct route *route = &site->routes[site->route_count++];
+    route->site = site;
+    route->kind = kind;
+    route->path = route->pattern = str_from_z(path);
+    route->conf = site->conf;
+    route->target = target;
+    route->order = (uint32_t)site->route_count;
+}
+
+static struct site *make_site(struct world *w)
+{
+    struct arena *arena = w->arena;
+    struct site *site = ARENA_NEW(arena, struct site);
+    struct route_conf *conf = ARENA_NEW(arena, struct route_conf);
+    *conf = (struct route_conf){.body_ms = 500,
+                                .send_ms = 5000,
+                                .answer_ms = 400,
+                                .stream_ms = 5000,
+                                .quiet_ms = 5000,
+                                .body_bytes_max = 1000,
+                                .websocket = true};
+    site->part.arena = arena_new(1 << 20, 1024);
+    site->part.held = 1;
+    site->name = STR("*");
+    site->hosts = &site->name;
+    site->host_count = 1;
+    site->listeners = 1;
+    site->conf = conf;
+    site->plain_http = PLAIN_SERVE;
+    site->routes = arena_array(arena, 8, sizeof *site->routes);
+    add_route(site, PATTERN_EXACT, "/hello",
+              (struct target){.action = ACTION_RESPOND,
+                              .status = 200,
+                              .content_type = STR("text/plain"),
+                              .text = text_template(arena, "hello $path")});
+    add_route(site, PATTERN_PREFIX, "/old/",
+              (struct target){.action = ACTION_REDIRECT,
+                              .status = 308,
+                              .text = text_template(arena, "/new/*")});
+    add_route(site, PATTERN_PREFIX, "/app/",
+              (struct target){.action = ACTION_FORWARD, .upstream = make_upstream(w)});
+    site->routes[2].strip = true;
+    site->router = router_build(arena, site->routes, site->route_count);
+    assert_non_null(site->router);
+    return site;
+}
+
+static void make_snapshot(struct world *w)
+{
+    w->arena = arena_new(1 << 20, 4096);
+    struct snapshot *s = ARENA_NEW(w->arena, struct snapshot);
+    s->arena = w->arena;
+    s->generation = 1;
+    s->sites = ARENA_NEW(w->arena, struct site *);
+    s->sites[0] = make_site(w);
+    s->site_count = 1;
+    s->listeners = ARENA_NEW(w->arena, struct listener);
+    s->listener_count = 1;
+    assert_true(addr_parse_ip(STR("127.0.0.1"), &s->listeners[0].addr));
+    s->listeners[0].addr.port = w->port;
+    s->head_limits = (struct head_limits){8192, 100, 32768};
+    s->handshake_ms = 1000;
+    s->head_ms = 300;
+    s->idle_ms = 300;
+    assert_true(snapshot_link(s));
+    w->snapshot = s;
+}
+
+static void *run_loop(void *loop)
+{
+    loop_run(loop);
+    return NULL;
+}
+
+static int start(void **state)
+{
+    static struct world w;
+    w = (struct world){0};
+    int fd = listen_on(&w.port);
+    w.origin_fd = listen_on(&w.origin_port);
+    w.loop = loop_new(0);
+    w.hub = resolver_hub_new(w.loop, STR(""), STR(""));
+    w.resolver = resolver_new(w.hub, w.loop);
+    w.tickets = tls_tickets_new();
+    struct front_conf conf = {
+        .loop = w.loop, .threads = 1, .resolver = w.resolver, .tickets = w.tickets};
+    w.front = front_new(&conf);
+    assert_non_null(w.front);
+    make_snapshot(&w);
+    front_use(w.front, w.snapshot);
+    assert_true(front_listen(w.front, &w.snapshot->listeners[0].addr, false, fd));
+    assert_int_equal(pthread_create(&w.thread, NULL, run_loop, w.loop), 0);
+    *state = &w;
+    return 0;
+}
+
+static int stop(void **state)
+{
+    struct world *w = *state;
+    loop_stop(w->loop);
+    pthread_join(w->thread, NULL);
+    front_end(w->front);
+    resolver_end(w->resolver);
+    resolver_hub_end(w->hub);
+    loop_end(w->loop);
+    tls_tickets_end(w->tickets);
+    close(w->origin_fd);
+    arena_end(w->snapshot->sites[0]->part.arena);
+    arena_end(w->arena);
+    return 0;
+}
+
+/* ---- client and origin ---- */
+
+static int client(const struct world *w)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET,
+                             .sin_port = htons(w->port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&in, sizeof in), 0);
+    return fd;
+}
+
+static void wait_readable(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+}
+
+static int accept_origin(const struct world *w)
+{
+    wait_readable(w->origin_fd);
+    int fd = accept4(w->origin_fd, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Reads until the text has come (then true) or the end. */
+static char heard[65536];
+static bool hear(int fd, const char *until)
+{
+    size_t len = 0;
+    for (;;) {
+        wait_readable(fd);
+        ssize_t n = recv(fd, heard + len, sizeof heard - 1 - len, 0);
+        if (n <= 0) {
+            heard[len] = '\0';
+            return until == NULL;
+        }
+        len += (size_t)n;
+        heard[len] = '\0';
+        if (until != NULL && strstr(heard, until) != NULL)
+            return true;
+    }
+}
+
+/* ---- claims ---- */
+
+static void a_respond_route_answers_and_the_connection_stays(void **state)
+{
+    int fd = client(*state);
+    for (int i = 0; i < 3; i++) {
+        say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_true(hear(fd, "hello /hello"));
+        assert_non_null(strstr(heard, "HTTP/1.1 200 OK\r\n"));
+        assert_non_null(strstr(heard, "Content-Length: 12\r\n"));
+    }
+    close(fd);
+}
+
+static void pipelined_requests_are_answered_in_order(void **state)
+{
+    int fd = client(*state);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\nGET /old/x?q=1 HTTP/1.1\r\nHost: a\r\n\r\n"
+            "GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_true(hear(fd, NULL));
+    const char *first = strstr(heard, "hello /hello"),
+               *second = strstr(heard, "Location: /new/x?q=1"),
+               *third = strstr(heard, "404 Not Found");
+    assert_true(first != NULL && second != NULL && third != NULL);
+    assert_true(first < second && second < third);
+    close(fd);
+}
+
+static void a_request_byte_by_byte_is_answered_like_any_other(void **state)
+{
+    const char *request = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+    int fd = client(*state);
+    for (const char *p = request; *p; p++)
+        assert_int_equal(send(fd, p, 1, MSG_NOSIGNAL), 1);
+    assert_true(hear(fd, "hello /hello"));
+    close(fd);
+}
+
+static void a_malformed_head_gets_a_400_and_a_close(void **state)
+{
+    int fd = client(*state);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "400 Bad Request"));
+    assert_non_null(strstr(heard, "Connection: close"));
+    close(fd);
+}
+
+static void a_get_is_forwarded_with_its_prefix_stripped(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/x%2Fy?z HTTP/1.1\r\nHost: pub\r\nX-Forwarded-For: 6.6.6.6\r\n"
+            "Connection: close, X-Mine\r\nX-Mine: 1\r\nX_Under: 1\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "GET /x%2Fy?z HTTP/1.1\r\nHost: pub\r\n"));
+    assert_non_null(strstr(heard, "X-Forwarded-For: 127.0.0.1\r\n"));
+    assert_non_null(strstr(heard, "X-Forwarded-Prefix: /app\r\n"));
+    assert_null(strstr(heard, "6.6.6.6"));
+    assert_null(strstr(heard, "X-Mine"));
+    assert_null(strstr(heard, "X_Under"));
+    say(origin, "HTTP/1.1 302 Found\r\nServer: secret\r\nLocation: /login\r\n"
+                "Set-Cookie: a=b; Path=/\r\nContent-Length: 3\r\n\r\nabc");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "Location: /app/login\r\n"));
+    assert_non_null(strstr(heard, "Path=/app/"));
+    assert_null(strstr(heard, "secret"));
+    assert_non_null(strstr(heard, "\r\n\r\nabc"));
+    close(fd);
+    close(origin);
+}
+
+static void the_origins_connection_is_used_again(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w), origin = -1;
+    for (int i = 0; i < 3; i++) {
+        say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+        if (origin < 0)
+            origin = accept_origin(w);
+        assert_true(hear(origin, "\r\n\r\n"));
+        say(origin, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        assert_true(hear(fd, "0\r\n\r\n"));
+    }
+    close(fd);
+    close(origin);
+}
+
+static void a_get_on_a_stale_connection_is_repeated_on_a_fresh_one(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/1 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na");
+    assert_true(hear(fd, "\r\n\r\na"));
+    say(fd, "GET /app/2 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    assert_true(hear(origin, "\r\n\r\n"));
+    close(origin); /* without an answer: it was about to close its idle connection */
+    origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "GET /2"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nb");
+    assert_true(hear(fd, "\r\n\r\nb"));
+    close(fd);
+    close(origin);
+}
+
+static void a_post_is_never_sent_twice(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "POST /app/ HTTP/1.1\r\nHost: pub\r\nContent-Length: 3\r\n\r\nabc");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "abc"));
+    close(origin);
+    assert_true(hear(fd, "</html>"));
+    assert_non_null(strstr(heard, "502 Bad Gateway"));
+    assert_null(strstr(heard, "127.0.0.1"));
+    struct pollfd p = {.fd = w->origin_fd, .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 100), 0);
+    close(fd);
+}
+
+static void an_origin_that_is_silent_gets_a_504(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\nAccept: application/json\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    assert_true(hear(fd, "\"reference\""));
+    assert_non_null(strstr(heard, "504 Gateway Timeout"));
+    close(fd);
+    close(origin);
+}
+
+static void a_body_above_the_limit_gets_a_413(void **state)
+{
+    int fd = client(*state);
+    say(fd, "POST /app/ HTTP/1.1\r\nHost: pub\r\nContent-Length: 100000\r\n\r\n");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "413 "));
+    close(fd);
+}
+
+static void a_small_refused_body_is_dropped_and_the_connection_stays(void **state)
+{
+    char body[1002];
+    memset(body, 'x', 1001);
+    body[1001] = '\0';
+    int fd = client(*state);
+    say(fd, "POST /app/ HTTP/1.1\r\nHost: pub\r\nContent-Length: 1001\r\n\r\n");
+    assert_true(hear(fd, "413 "));
+    say(fd, body);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    close(fd);
+}
+
+static void a_refused_body_that_never_comes_is_not_waited_for(void **state)
+{
+    int fd = client(*state);
+    say(fd, "POST /app/ HTTP/1.1\r\nHost: pub\r\nContent-Length: 1001\r\n\r\n");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "413 "));
+    close(fd);
+}
+
+static void a_chunked_body_above_the_limit_gets_a_413(void **state)
+{
+    const struct world *w = *state;
+    char chunk[1200];
+    int fd = client(w);
+    say(fd, "POST /app/ HTTP/1.1\r\nHost: pub\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    snprintf(chunk, sizeof chunk, "3e9\r\n%01001d\r\n", 0);
+    say(fd, chunk);
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "413 "));
+    close(fd);
+    close(origin);
+}
+
+static void a_websocket_is_a_tunnel_after_its_101(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ws HTTP/1.1\r\nHost: pub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "Upgrade: websocket"));
+    say(origin, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                "\r\nfirst");
+    assert_true(hear(fd, "first"));
+    assert_non_null(strstr(heard, "Upgrade: websocket"));
+    say(fd, "ping");
+    assert_true(hear(origin, "ping"));
+    say(origin, "pong");
+    assert_true(hear(fd, "pong"));
+    close(origin);
+    assert_true(hear(fd, NULL));
+    close(fd);
+}
+
+static void an_expectation_is_passed_on_and_answered(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd,
+        "POST /app/ HTTP/1.1\r\nHost: pub\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_true(hear(fd, "100 Continue\r\n\r\n"));
+    say(fd, "abc");
+    assert_true(hear(origin, "abc"));
+    say(origin, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_true(hear(fd, "204 No Content"));
+    close(fd);
+    close(origin);
+}
+
+static void a_head_that_does_not_come_whole_gets_a_408(void **state)
+{
+    int fd = client(*state);
+    say(fd, "GET / HT");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "408 "));
+    close(fd);
+}
+
+static void an_idle_connection_is_closed(void **state)
+{
+    int fd = client(*state);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    assert_true(hear(fd, NULL));
+    close(fd);
+}
+
+int main(void)
+{
+#define CLAIM(f) cmocka_unit_test_setup_teardown(f, start, stop)
+    const struct CMUnitTest tests[] = {
+        CLAIM(a_respond_route_answers_and_the_connection_stays),
+        CLAIM(pipelined_requests_are_answered_in_order),
+        CLAIM(a_request_byte_by_byte_is_answered_like_any_other),
+        CLAIM(a_malformed_head_gets_a_400_and_a_close),
+        CLAIM(a_get_is_forwarded_with_its_prefix_stripped),
+        CLAIM(the_origins_connection_is_used_again),
+        CLAIM(a_get_on_a_stale_connection_is_repeated_on_a_fresh_one),
+        CLAIM(a_post_is_never_sent_twice),
+        CLAIM(an_origin_that_is_silent_gets_a_504),
+        CLAIM(a_body_above_the_limit_gets_a_413),
+        CLAIM(a_small_refused_body_is_dropped_and_the_connection_stays),
+        CLAIM(a_refused_body_that_never_comes_is_not_waited_for),
+        CLAIM(a_chunked_body_above_the_limit_gets_a_413),
+        CLAIM(a_websocket_is_a_tunnel_after_its_101),
+        CLAIM(an_expectation_is_passed_on_and_answered),
+        CLAIM(a_head_that_does_not_come_whole_gets_a_408),
+        CLAIM(an_idle_connection_is_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
