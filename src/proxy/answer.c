@@ -230,21 +230,26 @@ void answer_drained(struct exchange *x)
         send_file(x);
 }
 
-static void begin_encoding(struct exchange *x)
+/* False without memory: the head speaks of a coding that the body cannot have. */
+static bool begin_encoding(struct exchange *x)
 {
     bool unknown_length = !x->answer.has_content_length;
     enum coding coding = compress_answer(&x->plan, &x->answer);
     if (coding == CODING_IDENTITY)
-        return;
+        return true;
     x->encoder = encoder_new(coding);
     x->flush_each = unknown_length;
     x->record.encoding = coding_name(coding);
+    return x->encoder != NULL;
 }
 
 void answer_begin(struct exchange *x)
 {
     edit_answer(x);
-    begin_encoding(x);
+    if (!begin_encoding(x)) {
+        answer_cut(x, ACCESS_FAILED);
+        return;
+    }
     if (x->content.file != NULL)
         x->content.left = files_body_length(x->content.file);
     bool own_body = x->content.text.len != 0 || x->content.file != NULL;
