@@ -30,7 +30,7 @@ enum source {
 typedef void field_fn(struct line *line);
 
 struct field_row {
-    struct str name;
+    struct str key;  /* ,"name": */
     uint8_t source;  /* enum source */
     size_t at;       /* offset of the member */
     field_fn *add;   /* of FROM_…_FN */
@@ -63,8 +63,6 @@ static void add_place(struct line *line, const struct where *where)
 
 static void add_addr(struct line *line, const struct addr *addr, bool with_port)
 {
-    if (addr->family == ADDR_NONE)
-        return;
     char bytes[256]; /* the longest is a UNIX path: 108 bytes */
     struct text text = text_over(bytes, sizeof bytes);
     if (with_port)
@@ -74,17 +72,24 @@ static void add_addr(struct line *line, const struct addr *addr, bool with_port)
     text_add_json(line->text, text_str(&text));
 }
 
-static void add_number(struct line *line, uint64_t n)
-{
-    if (n != 0)
-        text_add_u64(line->text, n);
-}
-
+/* Of the lines of a second all but the fraction is the same, and dear to make. */
 static void add_time(struct line *line)
 {
+    enum { WHOLE = 20 }; /* "2026-11-21T12:34:56." */
+    static _Thread_local char made[32];
+    static _Thread_local uint64_t made_for = UINT64_MAX;
+    uint64_t wall_us = line->record->start_wall_us;
+    if (made_for != wall_us / 1000000) {
+        struct text text = text_over(made, sizeof made);
+        clock_add_rfc3339(&text, wall_us);
+        made_for = wall_us / 1000000;
+    }
+    unsigned ms = (unsigned)(wall_us / 1000 % 1000);
+    char rest[] = {(char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z',
+                   '"'};
     text_add_byte(line->text, '"');
-    clock_add_rfc3339(line->text, line->record->start_wall_us);
-    text_add_byte(line->text, '"');
+    text_add(line->text, str_from(made, WHOLE));
+    text_add(line->text, str_from(rest, sizeof rest));
 }
 
 static void add_kind(struct line *line)
@@ -178,14 +183,15 @@ static void add_decisions(struct line *line)
     text_add_byte(line->text, ']');
 }
 
+#define KEY(name_text) STR_INIT(",\"" name_text "\":")
 #define MEMBER(name_text, from, member, unit_text, help_text)                                      \
     {                                                                                              \
-        STR_INIT(name_text), from, offsetof(struct access_record, member), NULL,                   \
-            STR_INIT(unit_text), STR_INIT(help_text)                                               \
+        KEY(name_text), from, offsetof(struct access_record, member), NULL, STR_INIT(unit_text),   \
+            STR_INIT(help_text)                                                                    \
     }
 #define MADE(name_text, from, function, unit_text, help_text)                                      \
     {                                                                                              \
-        STR_INIT(name_text), from, 0, function, STR_INIT(unit_text), STR_INIT(help_text)           \
+        KEY(name_text), from, 0, function, STR_INIT(unit_text), STR_INIT(help_text)                \
     }
 
 /* The one table: order of the line, names, and docs/log.md. */
@@ -275,6 +281,35 @@ static const void *member_of(const struct line *line, const struct field_row *ro
     return (const char *)line->record + row->at;
 }
 
+/* Known without making the value; what a function makes may still turn out to be nothing. */
+static bool is_absent(const struct line *line, const struct field_row *row)
+{
+    const void *member = member_of(line, row);
+    switch ((enum source)row->source) {
+    case FROM_STR:
+        return str_empty(*(const struct str *)member);
+    case FROM_BYTES:
+        return line->record->kind != ACCESS_REQUEST;
+    case FROM_U64:
+        return *(const uint64_t *)member == 0;
+    case FROM_U32:
+        return *(const uint32_t *)member == 0;
+    case FROM_U16:
+        return *(const uint16_t *)member == 0;
+    case FROM_FLAG:
+        return !*(const bool *)member;
+    case FROM_HOST:
+    case FROM_ENDPOINT:
+        return ((const struct addr *)member)->family == ADDR_NONE;
+    case FROM_PLACE:
+        return str_empty(((const struct where *)member)->file);
+    case FROM_STRING_FN:
+    case FROM_LIST_FN:
+        break;
+    }
+    return false;
+}
+
 static void add_value(struct line *line, const struct field_row *row)
 {
     const void *member = member_of(line, row);
@@ -283,21 +318,17 @@ static void add_value(struct line *line, const struct field_row *row)
         add_text(line, *(const struct str *)member);
         break;
     case FROM_BYTES:
-        if (line->record->kind == ACCESS_REQUEST)
-            text_add_u64(line->text, *(const uint64_t *)member);
-        break;
     case FROM_U64:
-        add_number(line, *(const uint64_t *)member);
+        text_add_u64(line->text, *(const uint64_t *)member);
         break;
     case FROM_U32:
-        add_number(line, *(const uint32_t *)member);
+        text_add_u64(line->text, *(const uint32_t *)member);
         break;
     case FROM_U16:
-        add_number(line, *(const uint16_t *)member);
+        text_add_u64(line->text, *(const uint16_t *)member);
         break;
     case FROM_FLAG:
-        if (*(const bool *)member)
-            text_add(line->text, STR("true"));
+        text_add(line->text, STR("true"));
         break;
     case FROM_HOST:
         add_addr(line, member, false);
@@ -319,11 +350,12 @@ static void add_value(struct line *line, const struct field_row *row)
 static void add_field(struct line *line, const struct field_row *row)
 {
     struct text *text = line->text;
+    if (is_absent(line, row))
+        return;
     size_t before = text->len;
-    text_add_byte(text, before == 0 ? '{' : ',');
-    text_add_byte(text, '"');
-    text_add(text, row->name);
-    text_add(text, STR("\":"));
+    if (before == 0)
+        text_add_byte(text, '{');
+    text_add(text, before == 0 ? str_skip(row->key, 1) : row->key);
     size_t value_at = text->len;
     add_value(line, row);
     if (text_ok(text) && text->len != value_at)
@@ -375,7 +407,8 @@ void access_log_fields_markdown(struct text *text)
 {
     text_add_z(text, "| field | type | unit or form | meaning |\n|---|---|---|---|\n");
     for (size_t i = 0; i < FIELD_COUNT; i++) {
-        text_printf(text, "| `%.*s` | ", STR_ARG(fields[i].name));
+        struct str quoted = str_skip(fields[i].key, 2); /* name": */
+        text_printf(text, "| `%.*s` | ", STR_ARG(str_sub(quoted, 0, quoted.len - 2)));
         text_add(text, type_name(fields[i].source));
         text_printf(text, " | %.*s | ", STR_ARG(fields[i].unit));
         text_add(text, fields[i].help);

@@ -34,8 +34,11 @@ static void count_dropped(struct log_sink *sink, uint64_t lines, int error)
 static uint64_t lines_in(const char *at, size_t len)
 {
     uint64_t lines = 0;
-    for (size_t i = 0; i < len; i++)
-        lines += at[i] == '\n';
+    const char *end = at + len;
+    while (at < end && (at = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+        lines++;
+        at++;
+    }
     return lines;
 }
 
