@@ -294,7 +294,8 @@ static void use_connection(struct forward *f, struct origin_conn *conn)
     x->record.connect_us = conn->connect_us;
     x->record.origin_pooled = conn->reused;
     x->record.origin = conf_of(f)->origins[conn->origin_index].text;
-    stream_addresses(conn->stream, &x->record.origin_local, &x->record.origin_peer);
+    x->record.origin_local = conn->local;
+    x->record.origin_peer = conn->peer;
     send_request(f);
 }
 

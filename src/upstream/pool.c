@@ -27,6 +27,7 @@ struct origin_conn *pool_conn_new(struct stream *stream)
     if (conn == NULL)
         return NULL;
     conn->stream = stream;
+    stream_addresses(stream, &conn->local, &conn->peer);
     stream_set_user(stream, &nobody, NULL);
     return conn;
 }
@@ -130,7 +131,9 @@ struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max)
         struct origin_conn *conn = LIST_OF(link, struct origin_conn, idle);
         if (idle_ms_max != 0 && loop_now_ms(pool->loop) - conn->last_used_ms > idle_ms_max)
             return NULL;
-        if (!stream_healthy(conn->stream)) {
+        /* The loop tells of a connection that ends; only what must not be repeated is worth the
+         * system call that looks once more. */
+        if (idle_ms_max != 0 && !stream_healthy(conn->stream)) {
             pool_close(pool, conn);
             continue;
         }
