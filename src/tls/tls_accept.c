@@ -33,6 +33,7 @@ struct setup {
     struct tls_cert *cert; /* referenced: the session keeps a bare pointer to its credential */
     bool second;           /* the hook has run */
     bool no_ticket;
+    bool not_available;
 };
 
 struct tls_server *tls_server_new(struct tls_tickets *tickets, const char **error)
@@ -233,6 +234,7 @@ static int on_hello(gnutls_session_t session, unsigned type, unsigned when, unsi
     case TLS_UNKNOWN_NAME:
         return GNUTLS_E_UNRECOGNIZED_NAME;
     default:
+        setup->not_available = true;
         return GNUTLS_E_INTERNAL_ERROR;
     }
 }
@@ -271,8 +273,11 @@ static void on_done(struct tls_stream *tls)
 
 static char *explain(struct tls_stream *tls, int code)
 {
+    const struct setup *setup = tls->setup;
     char *text = NULL;
     int len = -1;
+    if (setup != NULL && setup->not_available)
+        return strdup("no certificate is available");
     switch (code) {
     case GNUTLS_E_UNRECOGNIZED_NAME:
         len = tls->name == NULL ? asprintf(&text, "no site for a client without server name")

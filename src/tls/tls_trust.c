@@ -112,6 +112,23 @@ static unsigned import_chain(gnutls_session_t session, gnutls_x509_crt_t chain[C
     return 0;
 }
 
+/* GnuTLS would take the common name of a certificate without names; RFC 9525 2 does not. */
+static bool has_names(gnutls_x509_crt_t leaf)
+{
+    for (unsigned i = 0;; i++) {
+        char name[1024];
+        size_t len = sizeof(name);
+        unsigned type = 0;
+        int code = gnutls_x509_crt_get_subject_alt_name2(leaf, i, name, &len, &type, NULL);
+        if (code == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+            return false;
+        if (code >= 0 && (type == GNUTLS_SAN_DNSNAME || type == GNUTLS_SAN_IPADDRESS))
+            return true;
+        if (code < 0 && code != GNUTLS_E_SHORT_MEMORY_BUFFER)
+            return false;
+    }
+}
+
 bool tls_trust_verify(const struct tls_trust *trust, gnutls_session_t session, const char *name,
                       struct text *why)
 {
@@ -130,6 +147,8 @@ bool tls_trust_verify(const struct tls_trust *trust, gnutls_session_t session, c
     }
     int code =
         gnutls_x509_trust_list_verify_crt2(trust->list, chain, count, data, 2, 0, &status, NULL);
+    if (code == 0 && !has_names(chain[0]))
+        status |= GNUTLS_CERT_UNEXPECTED_OWNER;
     for (unsigned i = 0; i < count; i++)
         gnutls_x509_crt_deinit(chain[i]);
     if (code == 0 && status == 0)

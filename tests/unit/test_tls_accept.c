@@ -83,6 +83,8 @@ static enum tls_chosen choose(void *user, const struct tls_hello *hello, struct 
     site->asked++;
     if (str_eq(hello->name, STR("unknown.example")))
         return TLS_UNKNOWN_NAME;
+    if (str_eq(hello->name, STR("down.example")))
+        return TLS_NOT_AVAILABLE;
     choice->certs = site->certs;
     choice->cert_count = site->cert_count;
     choice->ticket_id = ids[str_eq(hello->name, STR("b.example"))];
@@ -219,6 +221,7 @@ static void failing_handshakes_are_named_and_alerted(void **state)
         int max_version, alert;
     } cases[] = {
         {.name = "unknown.example", .alert = 112, .sentence = "unknown name unknown.example"},
+        {.name = "down.example", .alert = 80, .sentence = "no certificate is available"},
         {.name = "a.example",
          .alpn = "\x02h2",
          .alert = 120,

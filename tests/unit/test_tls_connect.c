@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static struct made ca, other_ca, good, expired, wrong_name, self_signed, mine;
+static struct made ca, other_ca, good, expired, wrong_name, nameless, self_signed, mine;
 static struct tls_trust *trust, *other_trust, *self_trust;
 static struct tls_cert *my_cert;
 static SSL_CTX *origin;
@@ -47,6 +47,7 @@ static int set_up(void **state)
                      -1, 30);
     expired = make_cert("P-256", "origin", "DNS:origin.example", &ca, -30, -1);
     wrong_name = make_cert("P-256", "origin", "DNS:elsewhere.example", &ca, -1, 30);
+    nameless = make_cert("P-256", "origin.example", "email:a@origin.example", &ca, -1, 30);
     self_signed = make_cert("RSA", "origin", "DNS:origin.example", NULL, -1, 30);
     mine = make_cert("P-256", "proxy", "DNS:proxy.example", &ca, -1, 30);
     my_cert = tls_cert_load(str_from_z(mine.cert_pem), STR("c"), str_from_z(mine.key_pem), STR("k"),
@@ -65,8 +66,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    struct made *all[] = {&ca, &other_ca, &good, &expired, &wrong_name, &self_signed, &mine};
-    for (size_t i = 0; i < 7; i++)
+    struct made *all[] = {&ca,         &other_ca,    &good, &expired,
+                          &wrong_name, &self_signed, &mine, &nameless};
+    for (size_t i = 0; i < 8; i++)
         made_end(all[i]);
     tls_trust_unref(trust);
     tls_trust_unref(other_trust);
@@ -201,6 +203,8 @@ static void a_bad_certificate_is_refused_with_a_sentence(void **state)
         const char *name, *sentence;
     } cases[] = {
         {&wrong_name, trust, "origin.example",
+         "the origin's certificate is refused: it does not name origin.example"},
+        {&nameless, trust, "origin.example",
          "the origin's certificate is refused: it does not name origin.example"},
         {&good, trust, "a.b.wild.example",
          "the origin's certificate is refused: it does not name a.b.wild.example"},
