@@ -250,12 +250,38 @@ static void parse_statements(struct parser *p, struct block *block, unsigned dep
 /* --- files --------------------------------------------------------------------------------------
  */
 
+/* Statements of a JSON twin, their includes followed, to the end of `into`. */
+static void take_over(struct parser *p, struct statement *first, struct block *into, unsigned depth)
+{
+    for (struct statement *s = first, *next; s != NULL; s = next) {
+        next = s->next;
+        s->next = NULL;
+        if (p->load->sources != NULL && is_include(s)) {
+            include(p, s, into, depth);
+            continue;
+        }
+        append(into, s);
+        if (s->block == NULL)
+            continue;
+        struct statement *inner = s->block->first;
+        s->block->first = s->block->last = NULL;
+        take_over(p, inner, s->block, depth + 1);
+    }
+}
+
 static void parse_file(struct parser *p, struct str file, struct str bytes,
                        const struct diag_pos *in, struct block *block, unsigned depth)
 {
     struct load *load = p->load;
     lexer_init(&p->lexer, load->arena, load->sources, load->diag, file, bytes, in);
     p->comments_at = p->lexer.line_at;
+    if (twin_is(p->lexer.bytes)) {
+        struct tree twin;
+        if (twin_read(&twin, &p->lexer))
+            take_over(p, twin.top.first, block, depth);
+        block->comments = twin.top.comments;
+        return;
+    }
     advance(p);
     for (;;) {
         parse_statements(p, block, depth);

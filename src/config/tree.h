@@ -9,9 +9,10 @@
 
 #include "base/text.h"
 #include "config/statement.h"
+#include "config/twin.h"
 
 /* Deeper blocks and chains of includes are a mistake, and the parser is recursive. */
-#define TREE_DEPTH_MAX 16
+#define TREE_DEPTH_MAX TWIN_DEPTH_MAX
 /* A folder of sites may hold this many files. */
 #define TREE_FILES_MAX 10000
 /* Of one statement: the longest list of addresses somebody may paste. */

@@ -99,8 +99,17 @@ static bool may_be_bare(struct str s)
     return true;
 }
 
+/* '…' where it saves escapes and can hold the text. */
 static void add_quoted(struct text *text, struct str s)
 {
+    bool escapes = str_find_byte(s, '\\') != SIZE_MAX || str_find_byte(s, '"') != SIZE_MAX;
+    if (escapes && str_find_byte(s, '\'') == SIZE_MAX && str_find_byte(s, '\n') == SIZE_MAX &&
+        str_find(s, STR("${")) == SIZE_MAX) {
+        text_add_byte(text, '\'');
+        text_add(text, s);
+        text_add_byte(text, '\'');
+        return;
+    }
     text_add_byte(text, '"');
     for (size_t i = 0; i < s.len; i++) {
         if (s.at[i] == '\n') {
@@ -132,9 +141,10 @@ static size_t arrow_at(const struct statement *s)
     return 0;
 }
 
-static bool is_joined(const struct statement *s)
+/* A `\` stood before this word. In a tree from JSON lines mean nothing. */
+static bool is_after_join(const struct word *word, const struct word *before)
 {
-    return s->words[0].pos.line != s->words[s->count - 1].pos.line;
+    return word->raw.len != 0 && word->pos.line != before->pos.line;
 }
 
 /* Columns that the words before the arrow take; 0: no arrow to put under others. */
@@ -142,7 +152,7 @@ static size_t arrow_width(const struct statement *s)
 {
     size_t width = 0;
     size_t arrow = arrow_at(s);
-    if (arrow == 0 || is_joined(s))
+    if (arrow == 0 || is_after_join(&s->words[s->count - 1], &s->words[0]))
         return 0;
     for (size_t i = 0; i < arrow; i++) {
         char memory[256];
@@ -159,7 +169,7 @@ static void add_words(struct printer *p, struct text *text, const struct stateme
 {
     size_t width = column ? arrow_width(s) : 0;
     for (size_t i = 0; i < s->count; i++) {
-        if (i != 0 && s->words[i].pos.line != s->words[i - 1].pos.line) {
+        if (i != 0 && is_after_join(&s->words[i], &s->words[i - 1])) {
             text_add_z(text, " \\");
             add_line(p, text_str(text), (struct str){0});
             *text = text_in(p->arena, LINE_BYTES_MAX);
@@ -179,9 +189,21 @@ static void add_words(struct printer *p, struct text *text, const struct stateme
 
 static void print_block(struct printer *p, const struct block *block, unsigned level);
 
+/* JSON may ask for one line where a comment forbids it. */
+static bool has_comment(const struct block *block)
+{
+    if (block->opening.len != 0 || block->comments.len != 0)
+        return true;
+    for (const struct statement *s = block->first; s != NULL; s = s->next)
+        if (s->comments.len != 0 || s->trailing.len != 0 ||
+            (s->block != NULL && has_comment(s->block)))
+            return true;
+    return false;
+}
+
 static bool on_one_line(const struct block *block)
 {
-    return block->open.line == block->close.line;
+    return block->open.line == block->close.line && !has_comment(block);
 }
 
 /* ` { a; b }` */

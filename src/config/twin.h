@@ -5,7 +5,7 @@
  *     {"portcullis": 1, "statements": [
  *         {"line": 1, "comments": ["# …", ""], "words": ["listen", "80", "443"], "comment": "# …"},
  *         {"line": 4, "words": ["site", "example.com"], "opening": "# …", "block": [
- *             {"words": ["/*", "->", "localhost:3000"], "inline": true, "block": []}
+ *             {"words": ["/", "->", "localhost:3000"], "inline": true, "block": []}
  *         ], "closing": ["# …"]}
  *     ]}
  *
@@ -21,6 +21,9 @@
 
 #include "base/text.h"
 #include "config/statement.h"
+
+/* As deep as the text may nest (tree.h). */
+#define TWIN_DEPTH_MAX 16
 
 /* `tree` comes from tree_parse_text(), so that nothing of the environment gets into the twin. */
 void twin_print(const struct tree *tree, struct text *out);
