@@ -274,7 +274,8 @@ const struct json *json_read(struct arena *arena, struct str text, const char **
 {
     struct reader r = {.arena = arena, .text = text};
     struct json *value = read_value(&r, 0);
-    skip_space(&r);
+    if (value != NULL)
+        skip_space(&r);
     if (value != NULL && r.at != text.len)
         value = fail(&r, "nothing may stand behind the value");
     *why = r.why;
