@@ -112,7 +112,7 @@ static void a_twin_out_of_form_is_told_where(void **state)
         {"{\"portcullis\": 1,\n \"statements\": [{\"words\": [\"a\"], \"x\": 1}]}", 2, 39},
         {"{\"portcullis\": 1,\n \"statements\": [{\"words\": [\"a\"], \"block\": 1}]}", 2, 43},
         {"{\"portcullis\": 1,\n \"statements\": [{\"words\": [\"a\"], \"comment\": \"x\"}]}", 2,
-         46},
+         45},
         {"{\"portcullis\": 1,\n \"statements\": [}", 2, 17},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
