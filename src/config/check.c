@@ -158,13 +158,28 @@ static struct str nearest_name(const struct checker *c, struct str typed, unsign
     return nearest.best;
 }
 
+/* Beside the error told last. */
+static bool tell_hint(struct checker *c, const struct statement *statement)
+{
+    char memory[MESSAGE_BYTES_MAX];
+    struct text hint = text_over(memory, sizeof memory);
+    if (!hints_for(statement, &hint))
+        return false;
+    diag_hint(c->diag, "%.*s", STR_ARG(text_str(&hint)));
+    return true;
+}
+
+static bool is_foreign(const struct statement *statement)
+{
+    char memory[MESSAGE_BYTES_MAX];
+    struct text hint = text_over(memory, sizeof memory);
+    return hints_for(statement, &hint);
+}
+
 static void hint_at_name(struct checker *c, const struct statement *statement, enum place place)
 {
-    const char *hint = hints_for(statement);
-    if (hint != NULL) {
-        diag_hint(c->diag, "%s", hint);
+    if (tell_hint(c, statement))
         return;
-    }
     struct str best = nearest_name(c, statement->words[0].text, place);
     if (best.len == 0)
         best = nearest_name(c, statement->words[0].text, PLACE_ANY);
@@ -176,11 +191,10 @@ static void hint_at_name(struct checker *c, const struct statement *statement, e
 static void look_for_foreign(struct checker *c, const struct block *block)
 {
     for (const struct statement *s = block->first; s != NULL; s = s->next) {
-        const char *hint = hints_for(s);
-        if (hint != NULL && row_of(c, s) == NULL) {
+        if (row_of(c, s) == NULL && is_foreign(s)) {
             diag_error(c->diag, &s->words[0].pos, "unknown directive '%.*s'",
                        STR_ARG(s->words[0].text));
-            diag_hint(c->diag, "%s", hint);
+            tell_hint(c, s);
         }
         if (s->block != NULL)
             look_for_foreign(c, s->block);
@@ -353,9 +367,7 @@ static void tell_forbidden_block(struct checker *c, const struct row *row,
 {
     const struct directive *directive = row->directive;
     diag_error(c->diag, &statement->block->open, "'%s' has no block", directive->name);
-    const char *hint = hints_for(statement);
-    if (hint != NULL)
-        diag_hint(c->diag, "%s", hint);
+    tell_hint(c, statement);
     look_for_foreign(c, statement->block);
 }
 

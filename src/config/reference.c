@@ -59,6 +59,20 @@ static enum place innermost(const struct directive *row)
     return row->places & PLACE_SITE ? PLACE_SITE : PLACE_FILE;
 }
 
+/* A sentence of the table as Markdown: what it would take for emphasis or HTML is escaped. */
+static void add_sentence(const char *z, struct text *out)
+{
+    struct str s = str_from_z(z);
+    for (size_t i = 0; i < s.len; i++) {
+        if (strchr("*<`", s.at[i]) != NULL)
+            text_add_byte(out, '\\');
+        text_add_byte(out, i == 0 && s.at[0] >= 'a' && s.at[0] <= 'z' ? (char)(s.at[0] - 'a' + 'A')
+                                                                      : s.at[i]);
+    }
+    if (s.len != 0 && strchr(".?:", s.at[s.len - 1]) == NULL)
+        text_add_byte(out, '.');
+}
+
 static void print_values(struct text *out)
 {
     text_add_z(out, "\n## Values\n\n| name | is | for example |\n|---|---|---|\n");
@@ -97,13 +111,18 @@ static void print_row(const struct directive *row, struct text *out)
                     row->flags & DIRECTIVE_NEEDS_BLOCK ? " { … }"
                     : row->flags & DIRECTIVE_BLOCK     ? " [{ … }]"
                                                        : "");
-    text_printf(out, "\n%s\n\nStands in: ", row->help);
+    text_add_byte(out, '\n');
+    add_sentence(row->help, out);
+    text_add_z(out, "\n\nStands in: ");
     print_places(row, out);
     if (row->default_text != NULL && row->default_text[0] != '\0')
         text_printf(out, ". Default: `%s`", row->default_text);
     text_add_z(out, row->flags & DIRECTIVE_LIST ? ". May be repeated.\n" : ".\n");
-    if (row->more != NULL)
-        text_printf(out, "\n%s\n", row->more);
+    if (row->more != NULL) {
+        text_add_byte(out, '\n');
+        add_sentence(row->more, out);
+        text_add_byte(out, '\n');
+    }
     if (row->example != NULL && row->example[0] != '\0')
         text_printf(out, "\n```\n%s%s```\n", row->example,
                     row->example[strlen(row->example) - 1] == '\n' ? "" : "\n");
