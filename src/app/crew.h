@@ -1,0 +1,74 @@
+/*
+ * The workers, as the supervisor sees them: normally one that serves; beside it, after a change
+ * that a running worker cannot follow, older ones that drain. A worker that ends unasked is started
+ * again by the supervisor, at once the first time, then with growing pauses.
+ */
+#ifndef PC_APP_CREW_H
+#define PC_APP_CREW_H
+
+#include "app/listeners.h"
+#include "app/load_form.h"
+#include "app/secrets.h"
+
+#include <sys/types.h>
+
+struct log_files;
+
+/* Drained ones may linger for as long as `drain` says; more reloads than that wait for none. */
+enum { CREW_MAX = 8 };
+/* What a worker may take to compile what the loader has found good. */
+#define CREW_READY_MS_MAX 60000
+/* Past its own deadline a draining worker is killed. */
+#define CREW_GRACE_MS 2000
+
+struct hand {
+    pid_t pid; /* 0: free */
+    int channel;
+    unsigned threads;
+    bool draining;
+    uint64_t kill_at_ms; /* while draining */
+    uint64_t started_ms;
+    struct letter_addr known[2 * LISTENERS_MAX]; /* listeners it was given */
+    unsigned known_count;
+};
+
+struct crew {
+    struct hand hands[CREW_MAX];
+    struct hand *serving; /* or NULL */
+};
+
+/* What a worker is to serve. */
+struct crew_order {
+    const struct load_form *form;
+    const char *path;
+    uint64_t generation;
+    int pack, keys;
+    const struct listeners *listeners;
+    const struct log_files *logs;
+    const struct secrets *secrets;
+};
+
+void crew_init(struct crew *crew);
+
+/* A new process with everything it needs; NULL when there can be none (errno). */
+struct hand *crew_start(struct crew *crew, const struct crew_order *order)
+    __attribute__((warn_unused_result));
+/* Another generation for a running one. False when it is gone or stuck. */
+bool crew_order(struct hand *hand, const struct crew_order *order)
+    __attribute__((warn_unused_result));
+bool crew_send_secrets(struct hand *hand, const struct secrets *secrets)
+    __attribute__((warn_unused_result));
+bool crew_send_log(struct hand *hand, const struct log_files *logs, unsigned slot)
+    __attribute__((warn_unused_result));
+bool crew_listen(struct hand *hand, const struct listener_group *group)
+    __attribute__((warn_unused_result));
+void crew_unlisten(struct hand *hand, const struct letter_addr *addr);
+bool crew_ask(struct hand *hand) __attribute__((warn_unused_result));
+
+/* Takes what waits in the queues of all its listeners, finishes, ends. 0 ms: at once. */
+void crew_drain(struct hand *hand, uint32_t deadline_ms);
+void crew_kill(struct hand *hand);
+/* Its process has ended. */
+void crew_forget(struct crew *crew, struct hand *hand);
+
+#endif

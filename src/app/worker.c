@@ -1,0 +1,362 @@
+#include "app/worker.h"
+
+#include "app/channel.h"
+#include "app/child.h"
+#include "app/privilege.h"
+#include "app/worker_status.h"
+#include "app/worker_thread.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config/compile.h"
+#include "net/loop.h"
+#include "net/resolver.h"
+#include "observe/log_thread.h"
+#include "proxy/snapshot.h"
+#include "tls/tls_tickets.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define REPORT_ARENA_BYTES ((size_t)1024 * 1024)
+/* While a configuration waits to be freed, or while draining, the main thread looks this often. */
+#define SWEEP_MS 1000
+#define DRAIN_LOOK_MS 20
+/* For the last lines of the logs; a pipe whose reader sleeps shall not hold us. */
+#define LOG_STOP_MS 1000
+
+struct worker {
+    int channel, wake;
+    unsigned thread_count;
+    struct worker_thread threads[THREADS_MAX];
+    struct resolver_hub *hub;
+    struct log_thread *log;
+    struct tls_tickets *tickets;
+    struct front_log logs[LOG_FILES_MAX];
+    unsigned log_count;
+    struct snapshot *snapshot; /* the latest; perhaps not yet used by every thread */
+    struct snapshot *before;   /* the one it replaced, until then */
+    struct retired retired;
+    bool announced; /* READY was sent for `snapshot` */
+    bool draining;
+    uint64_t drain_until_ms;
+};
+
+/* ---- beginning ---- */
+
+static void end_because(const char *what)
+{
+    log_error("the worker cannot go on: %s", what);
+    _exit(1);
+}
+
+static void say(struct worker *w, const struct letter *m)
+{
+    if (!channel_send(w->channel, m, NULL, 0))
+        _exit(1); /* nobody is left to work for */
+}
+
+/* On the log thread. The supervisor finds out by itself what is the matter with the slot. */
+static void log_wants(void *user, unsigned slot, enum log_want want)
+{
+    struct worker *w = user;
+    struct letter m;
+    if (want == LOG_WANT_NOTHING)
+        return;
+    letter_init(&m, LETTER_LOG_WANTED);
+    m.u.wanted_slot = slot;
+    say(w, &m);
+}
+
+/* The threads' parts; they stand still until there is something to serve. */
+static void begin(struct worker *w, unsigned threads)
+{
+    w->thread_count = threads;
+    w->tickets = tls_tickets_new();
+    const struct log_thread_conf log_conf = {.rings = threads, .on_want = log_wants, .user = w};
+    w->log = log_thread_new(&log_conf);
+    if (w->tickets == NULL || w->log == NULL)
+        end_because("out of memory");
+    for (unsigned i = 0; i < threads; i++)
+        if (!worker_thread_init(&w->threads[i], i, w->wake))
+            end_because("no event loop can be had");
+}
+
+static void start_threads(struct worker *w, const struct snapshot *s)
+{
+    w->hub = resolver_hub_new(w->threads[0].loop, s->resolv_conf, s->hosts_file);
+    if (w->hub == NULL)
+        end_because("the resolver cannot be started");
+    for (unsigned i = 0; i < w->thread_count; i++) {
+        struct worker_thread *t = &w->threads[i];
+        t->resolver = resolver_new(w->hub, t->loop);
+        t->conf = (struct front_conf){
+            .thread = i, .log = log_thread_ring(w->log, i), .tickets = w->tickets};
+        if (t->resolver == NULL || !worker_thread_start(t))
+            end_because("a thread cannot be started");
+    }
+}
+
+/* ---- loads ---- */
+
+static void refuse(struct worker *w, uint64_t generation, const struct diag *diag,
+                   struct arena *arena)
+{
+    struct letter m;
+    struct text report = text_in(arena, REPORT_ARENA_BYTES / 2);
+    diag_render(diag, &report, false);
+    if (!channel_send_text(w->channel, DIAG_ERROR, text_str(&report)))
+        _exit(1);
+    letter_init(&m, LETTER_REFUSED);
+    m.u.generation = generation;
+    say(w, &m);
+}
+
+static struct snapshot *compile(struct worker *w, const struct letter_load *load, const int fds[2])
+{
+    struct arena *arena = arena_new(4 * REPORT_ARENA_BYTES, 4096);
+    struct source_set *sources = source_set_unpack(fds[0], fds[1]);
+    struct snapshot *s = NULL;
+    struct diag diag;
+    if (arena == NULL)
+        end_because("out of memory");
+    diag_init(&diag, arena);
+    if (sources == NULL)
+        diag_error(&diag, NULL, "the texts of the configuration are damaged");
+    else
+        s = compile_snapshot(sources, str_from_z(load->path), w->snapshot, NULL, &diag);
+    if (s == NULL)
+        refuse(w, load->generation, &diag, arena);
+    source_set_end(sources);
+    arena_end(arena);
+    return s;
+}
+
+static void on_load(struct worker *w, const struct letter_load *load, const int fds[2])
+{
+    struct snapshot *s = compile(w, load, fds);
+    if (s == NULL)
+        return;
+    s->generation = load->generation;
+    bool first = w->snapshot == NULL;
+    w->before = w->snapshot;
+    w->snapshot = s;
+    w->announced = false;
+    if (first)
+        start_threads(w, s);
+    else
+        resolver_hub_configure(w->hub, s->resolv_conf, s->hosts_file);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        worker_thread_use(&w->threads[i], s, w->logs, w->log_count);
+}
+
+static uint64_t oldest_in_use(const struct worker *w)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (unsigned i = 0; i < w->thread_count; i++) {
+        uint64_t g = atomic_load(&w->threads[i].in_use);
+        if (g < oldest)
+            oldest = g;
+    }
+    return oldest;
+}
+
+/* Once every thread serves by the latest: say so, and give the one before up. */
+static void announce(struct worker *w)
+{
+    if (w->snapshot == NULL || w->announced || oldest_in_use(w) < w->snapshot->generation)
+        return;
+    w->announced = true;
+    struct letter m;
+    letter_init(&m, LETTER_READY);
+    m.u.generation = w->snapshot->generation;
+    say(w, &m);
+    if (w->before != NULL)
+        snapshot_retire(&w->retired, w->before);
+    w->before = NULL;
+}
+
+static bool has_retired(const struct worker *w)
+{
+    return w->retired.snapshots != NULL || w->retired.parts != NULL;
+}
+
+/* ---- letters ---- */
+
+static void on_listen(struct worker *w, const struct letter *m, int fd)
+{
+    struct addr addr = letter_addr_to(&m->u.listen.addr);
+    unsigned thread = m->u.listen.thread;
+    if (thread >= w->thread_count || w->snapshot == NULL) {
+        close(fd);
+        return;
+    }
+    worker_thread_listen(&w->threads[thread], &addr, m->u.listen.addr.tls, fd);
+}
+
+static void on_unlisten(struct worker *w, const struct letter_addr *gone)
+{
+    struct addr addr = letter_addr_to(gone);
+    for (unsigned i = 0; w->snapshot != NULL && i < w->thread_count; i++)
+        worker_thread_unlisten(&w->threads[i], &addr);
+}
+
+static void on_log(struct worker *w, const struct letter *m, int fd)
+{
+    unsigned at = 0;
+    while (at < w->log_count && w->logs[at].slot != m->u.log.slot)
+        at++;
+    if (at == w->log_count)
+        w->log_count++; /* slots are below LOG_FILES_MAX and differ */
+    w->logs[at] = (struct front_log){.id = m->u.log.id, .slot = m->u.log.slot};
+    const struct log_sink_conf conf = {.name = str_from_z(m->u.log.path),
+                                       .syslog = m->u.log.syslog,
+                                       .rotate_bytes = m->u.log.rotate_bytes};
+    log_thread_set_target(w->log, m->u.log.slot, &conf, fd);
+}
+
+static void on_drain(struct worker *w, uint32_t deadline_ms)
+{
+    if (w->snapshot == NULL)
+        _exit(0);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        worker_thread_drain(&w->threads[i], deadline_ms == 0);
+    w->draining = true;
+    w->drain_until_ms = clock_mono_ms() + deadline_ms;
+}
+
+static void on_message(struct worker *w, struct letter *m, int fds[2])
+{
+    if (w->thread_count == 0 && m->kind != LETTER_START)
+        end_because("the supervisor began with the wrong letter");
+    switch (m->kind) {
+    case LETTER_START:
+        if (w->thread_count == 0)
+            begin(w, m->u.threads);
+        break;
+    case LETTER_SECRETS:
+        tls_tickets_set(w->tickets, m->u.secrets.current, m->u.secrets.previous);
+        explicit_bzero(m, sizeof *m);
+        break;
+    case LETTER_LOG:
+        on_log(w, m, fds[0]);
+        fds[0] = -1;
+        break;
+    case LETTER_LOAD:
+        on_load(w, &m->u.load, fds);
+        break;
+    case LETTER_LISTEN:
+        on_listen(w, m, fds[0]);
+        fds[0] = -1;
+        break;
+    case LETTER_UNLISTEN:
+        on_unlisten(w, &m->u.unlisten);
+        break;
+    case LETTER_DRAIN:
+        on_drain(w, m->u.drain.deadline_ms);
+        break;
+    case LETTER_ASK:
+        if (!worker_status_send(w->channel, w->threads, w->thread_count, w->snapshot, w->log))
+            _exit(1);
+        break;
+    default:
+        break;
+    }
+}
+
+static void receive(struct worker *w)
+{
+    for (;;) {
+        struct letter m;
+        int fds[LETTER_FDS_MAX];
+        switch (channel_receive(w->channel, SIDE_SUPERVISOR, &m, fds)) {
+        case CHANNEL_EMPTY:
+            return;
+        case CHANNEL_GONE:
+            _exit(1); /* the supervisor died; nobody else would restart or stop us */
+        case CHANNEL_BAD:
+            end_because("the supervisor sent what it may not send");
+            return;
+        case CHANNEL_LETTER:
+            on_message(w, &m, fds);
+            for (int i = 0; i < LETTER_FDS_MAX; i++)
+                if (fds[i] >= 0)
+                    close(fds[i]);
+        }
+    }
+}
+
+/* ---- the end ---- */
+
+static void finish(struct worker *w)
+{
+    for (unsigned i = 0; i < w->thread_count; i++)
+        worker_thread_end(&w->threads[i]);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        resolver_end(w->threads[i].resolver);
+    resolver_hub_end(w->hub);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        loop_end(w->threads[i].loop);
+    if (!log_thread_stop(w->log, LOG_STOP_MS))
+        log_warning("the last lines of a log could not be written");
+    snapshot_sweep(&w->retired, UINT64_MAX, w->thread_count);
+    snapshot_end(w->before);
+    snapshot_end(w->snapshot);
+    tls_tickets_end(w->tickets);
+    exit(0);
+}
+
+static void drain_turn(struct worker *w)
+{
+    bool idle = true;
+    for (unsigned i = 0; i < w->thread_count; i++)
+        idle = idle && atomic_load(&w->threads[i].idle);
+    if (idle || clock_mono_ms() >= w->drain_until_ms)
+        finish(w);
+    for (unsigned i = 0; i < w->thread_count; i++)
+        worker_thread_look(&w->threads[i]);
+}
+
+static void wait_for_news(struct worker *w)
+{
+    struct pollfd fds[2] = {{.fd = w->channel, .events = POLLIN},
+                            {.fd = w->wake, .events = POLLIN}};
+    int timeout = w->draining ? DRAIN_LOOK_MS : has_retired(w) ? SWEEP_MS : -1;
+    /* While draining every look wakes us: then only the time counts. */
+    if (poll(fds, w->draining ? 1 : 2, timeout) < 0)
+        return;
+    uint64_t count;
+    if ((fds[1].revents & POLLIN) != 0 && read(w->wake, &count, sizeof count) < 0)
+        return;
+}
+
+void worker_main(int channel, void *argument)
+{
+    const struct worker_conf *conf = argument;
+    static struct worker worker; /* too big for a stack; this is the process's one */
+    struct worker *w = &worker;
+    char why[256];
+    privilege_hide_memory();
+    if (!privilege_drop(conf->user, conf->uid, conf->gid, why, sizeof why))
+        end_because(why);
+    privilege_hide_memory(); /* changing the user has made memory and death signal as they were */
+    child_die_with_parent();
+    w->channel = channel;
+    w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (w->wake < 0)
+        end_because("no descriptor");
+    for (;;) {
+        wait_for_news(w);
+        receive(w);
+        announce(w);
+        if (has_retired(w))
+            snapshot_sweep(&w->retired, oldest_in_use(w), w->thread_count);
+        if (w->draining)
+            drain_turn(w);
+    }
+}
