@@ -15,11 +15,10 @@ static uint64_t tick_of(uint64_t at_ms)
     return (at_ms + WHEEL_TICK_MS - 1) / WHEEL_TICK_MS;
 }
 
-void timer_wheel_add(struct timer_wheel *wheel, struct loop_timer *timer)
+/* `tick` is not before wheel->tick; the slot of wheel->tick itself is for cascade(), which precedes
+ * the running of that slot. */
+static void place(struct timer_wheel *wheel, struct loop_timer *timer, uint64_t tick)
 {
-    uint64_t tick = tick_of(timer->at_ms);
-    if (tick <= wheel->tick)
-        tick = wheel->tick + 1;
     uint64_t ahead = tick - wheel->tick;
     int level = 0;
     while (level < WHEEL_LEVELS - 1 && ahead >= (uint64_t)1 << 8 * (level + 1))
@@ -28,10 +27,17 @@ void timer_wheel_add(struct timer_wheel *wheel, struct loop_timer *timer)
         tick = wheel->tick + ((uint64_t)1 << 8 * WHEEL_LEVELS) - 1;
     size_t slot = tick >> 8 * level & (WHEEL_SLOTS - 1);
     list_add(&wheel->slots[level][slot], &timer->link);
+}
+
+void timer_wheel_add(struct timer_wheel *wheel, struct loop_timer *timer)
+{
+    uint64_t tick = tick_of(timer->at_ms);
+    place(wheel, timer, tick > wheel->tick ? tick : wheel->tick + 1);
     wheel->waiting++;
 }
 
-/* Deals the timers of a slot out again: to a lower wheel. */
+/* Deals the timers of a slot out again: to a lower wheel, or what is due now to the slot run next.
+ */
 static void cascade(struct timer_wheel *wheel, int level)
 {
     struct link *slot = &wheel->slots[level][wheel->tick >> 8 * level & (WHEEL_SLOTS - 1)];
@@ -42,31 +48,11 @@ static void cascade(struct timer_wheel *wheel, int level)
         list_remove(link);
         list_add(&moved, link);
     }
-    wheel->tick--; /* a timer due on this very tick must land in the slot that is run next */
     while (!list_empty(&moved)) {
-        struct link *link = moved.next;
-        list_remove(link);
-        wheel->waiting--;
-        timer_wheel_add(wheel, LIST_OF(link, struct loop_timer, link));
-    }
-    wheel->tick++;
-}
-
-static void run_tick(struct timer_wheel *wheel)
-{
-    wheel->tick++;
-    int top = 0; /* wheels whose lower ones have gone round are dealt out, highest first */
-    while (top < WHEEL_LEVELS - 1 && (wheel->tick & (((uint64_t)1 << 8 * (top + 1)) - 1)) == 0)
-        top++;
-    for (int level = top; level >= 1; level--)
-        cascade(wheel, level);
-    struct link *slot = &wheel->slots[0][wheel->tick & (WHEEL_SLOTS - 1)];
-    while (!list_empty(slot)) {
-        struct loop_timer *timer = LIST_OF(slot->next, struct loop_timer, link);
+        struct loop_timer *timer = LIST_OF(moved.next, struct loop_timer, link);
+        uint64_t tick = tick_of(timer->at_ms);
         list_remove(&timer->link);
-        wheel->waiting--;
-        timer->at_ms = 0;
-        timer->on_fire(timer);
+        place(wheel, timer, tick > wheel->tick ? tick : wheel->tick);
     }
 }
 
@@ -78,6 +64,26 @@ static bool wheel_empty(const struct timer_wheel *wheel)
             if (!list_empty(&wheel->slots[level][slot]))
                 return false;
     return true;
+}
+
+static void run_tick(struct timer_wheel *wheel)
+{
+    wheel->tick++;
+    int top = 0; /* wheels whose lower ones have gone round are dealt out, highest first */
+    while (top < WHEEL_LEVELS - 1 && (wheel->tick & (((uint64_t)1 << 8 * (top + 1)) - 1)) == 0)
+        top++;
+    for (int level = top; level >= 1; level--)
+        cascade(wheel, level);
+    if (top > 0 && wheel_empty(wheel)) /* once a round, so that an idle loop comes to sleep */
+        wheel->waiting = 0;
+    struct link *slot = &wheel->slots[0][wheel->tick & (WHEEL_SLOTS - 1)];
+    while (!list_empty(slot)) {
+        struct loop_timer *timer = LIST_OF(slot->next, struct loop_timer, link);
+        list_remove(&timer->link);
+        wheel->waiting--;
+        timer->at_ms = 0;
+        timer->on_fire(timer);
+    }
 }
 
 void timer_wheel_run(struct timer_wheel *wheel, uint64_t now_ms)

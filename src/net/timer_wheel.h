@@ -12,7 +12,7 @@ enum { WHEEL_LEVELS = 4, WHEEL_SLOTS = 256, WHEEL_TICK_MS = 4 };
 
 struct timer_wheel {
     uint64_t tick;  /* the last one handled */
-    size_t waiting; /* an upper bound: cleared timers are counted until their slot is met */
+    size_t waiting; /* an upper bound: cleared timers are counted until the wheel is empty */
     struct link slots[WHEEL_LEVELS][WHEEL_SLOTS];
 };
 
