@@ -60,14 +60,15 @@ static enum place innermost(const struct directive *row)
 }
 
 /* A sentence of the table as Markdown: what it would take for emphasis or HTML is escaped. */
-static void add_sentence(const char *z, struct text *out)
+static void add_sentence(const char *z, bool first, struct text *out)
 {
     struct str s = str_from_z(z);
     for (size_t i = 0; i < s.len; i++) {
         if (strchr("*<`", s.at[i]) != NULL)
             text_add_byte(out, '\\');
-        text_add_byte(out, i == 0 && s.at[0] >= 'a' && s.at[0] <= 'z' ? (char)(s.at[0] - 'a' + 'A')
-                                                                      : s.at[i]);
+        text_add_byte(out, first && i == 0 && s.at[0] >= 'a' && s.at[0] <= 'z'
+                               ? (char)(s.at[0] - 'a' + 'A')
+                               : s.at[i]);
     }
     if (s.len != 0 && strchr(".?:", s.at[s.len - 1]) == NULL)
         text_add_byte(out, '.');
@@ -112,7 +113,7 @@ static void print_row(const struct directive *row, struct text *out)
                     : row->flags & DIRECTIVE_BLOCK     ? " [{ … }]"
                                                        : "");
     text_add_byte(out, '\n');
-    add_sentence(row->help, out);
+    add_sentence(row->help, true, out);
     text_add_z(out, "\n\nStands in: ");
     print_places(row, out);
     if (row->default_text != NULL && row->default_text[0] != '\0')
@@ -120,7 +121,7 @@ static void print_row(const struct directive *row, struct text *out)
     text_add_z(out, row->flags & DIRECTIVE_LIST ? ". May be repeated.\n" : ".\n");
     if (row->more != NULL) {
         text_add_byte(out, '\n');
-        add_sentence(row->more, out);
+        add_sentence(row->more, false, out);
         text_add_byte(out, '\n');
     }
     if (row->example != NULL && row->example[0] != '\0')
