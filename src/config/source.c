@@ -315,6 +315,13 @@ static void finish_list(struct source_set *set, struct source *source, const str
         fail(set, source, "has too many names");
 }
 
+/* A folder that is not there holds nothing; one that may not be read is a failure. */
+static int stop_looking(const char *path, int error)
+{
+    (void)path;
+    return error != ENOENT && error != ENOTDIR;
+}
+
 const struct source *source_glob(struct source_set *set, struct str pattern)
 {
     char name[PATH_MAX + 32];
@@ -325,8 +332,8 @@ const struct source *source_glob(struct source_set *set, struct str pattern)
     struct source *source = look_up(set, SOURCE_LIST, text_str(&question), &fresh);
     if (!fresh)
         return source;
-    glob_t found;
-    int result = glob(source->name.at + 5, GLOB_ERR, NULL, &found); /* sorted by name */
+    glob_t found = {0};
+    int result = glob(source->name.at + 5, 0, stop_looking, &found); /* sorted by name */
     struct text list = text_in(set->arena, NAMES_BYTES_MAX);
     if (result == 0) {
         for (size_t i = 0; i < found.gl_pathc; i++)

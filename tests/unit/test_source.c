@@ -88,6 +88,8 @@ static void names_come_sorted(void **state)
     assert_true(str_eq(source_glob(set, STR("*.conf"))->bytes, STR("a.conf\nb.conf\nlink.conf\n")));
     const struct source *none = source_glob(set, STR("*.none"));
     assert_true(none->why.len == 0 && none->bytes.len == 0);
+    none = source_glob(set, STR("none/*.conf"));
+    assert_true(none->why.len == 0 && none->bytes.len == 0);
     assert_true(
         str_eq(source_folder(set, STR("."))->bytes, STR("a.conf\nb.conf\nkey.pem\nlink.conf\n")));
     assert_true(source_folder(set, STR("none"))->why.len != 0);
