@@ -120,16 +120,37 @@ static size_t render_line(struct str part, struct text *out)
     return out->len < from ? 0 : utf8_count(str_skip(text_str(out), from));
 }
 
+/* Of a longer line only this much around the caret is shown: a pasted list, JSON in one line. */
+#define LINE_SHOWN ((size_t)240)
+
+/* The part to show, and where its first byte stands in the line. */
+static struct str line_window(const struct diag_pos *pos, size_t *from)
+{
+    *from = 0;
+    if (pos->text.len <= LINE_SHOWN)
+        return pos->text;
+    if (pos->column > LINE_SHOWN / 2)
+        *from = pos->column - LINE_SHOWN / 2;
+    while (*from < pos->text.len && (pos->text.at[*from] & 0xc0) == 0x80)
+        ++*from; /* not in the middle of a letter */
+    size_t end = *from + LINE_SHOWN < pos->text.len ? *from + LINE_SHOWN : pos->text.len;
+    while (end < pos->text.len && (pos->text.at[end] & 0xc0) == 0x80)
+        end++;
+    return str_sub(pos->text, *from, end - *from);
+}
+
 static void render_caret(const struct diag_entry *entry, struct text *out, bool colour)
 {
     const struct diag_pos *pos = &entry->pos;
-    size_t column = pos->column ? pos->column - 1 : 0;
+    size_t from;
+    struct str line = line_window(pos, &from);
+    size_t column = pos->column > from ? pos->column - 1 - from : 0;
     text_printf(out, "    %5u | ", (unsigned)pos->line);
-    size_t before = render_line(str_sub(pos->text, 0, column), out);
-    if (column > pos->text.len)
-        before += column - pos->text.len;
-    size_t under = render_line(str_sub(pos->text, column, pos->width), out);
-    render_line(str_skip(str_skip(pos->text, column), pos->width), out);
+    size_t before = render_line(str_sub(line, 0, column), out);
+    if (column > line.len)
+        before += column - line.len;
+    size_t under = render_line(str_sub(line, column, pos->width), out);
+    render_line(str_skip(str_skip(line, column), pos->width), out);
     text_add_z(out, "\n          | ");
     while (before-- != 0)
         text_add_byte(out, ' ');

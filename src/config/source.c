@@ -400,6 +400,8 @@ const struct source *source_env(struct source_set *set, struct str name)
 
 bool source_put(struct source_set *set, enum source_kind kind, struct str name, struct str bytes)
 {
+    if (bytes.len > SOURCE_BYTES_MAX)
+        return false;
     struct source *source = known(set, kind, name);
     if (source == NULL)
         source = append(set, kind, name);
@@ -539,8 +541,7 @@ static bool take_packed(struct str *rest, struct packed *out)
     if (!take_part(rest, sizeof out->head, &head))
         return false;
     memcpy(&out->head, head.at, sizeof out->head);
-    return out->head.kind <= SOURCE_FACT && out->head.name_len <= PATH_MAX + 16 &&
-           out->head.bytes_len <= SOURCE_BYTES_MAX &&
+    return out->head.kind <= SOURCE_FACT && out->head.bytes_len <= SOURCE_BYTES_MAX &&
            take_part(rest, out->head.name_len, &out->name) &&
            take_part(rest, out->head.why_len, &out->why) &&
            take_part(rest, out->head.bytes_len, &out->bytes);
