@@ -66,9 +66,10 @@ static const struct access_rule *never_matches(const struct access_rule *rules, 
 /* Lists are short; this bounds the comparison of a pasted one with itself. */
 #define RULES_COMPARED_MAX 200
 
-static void tell_dead_rules(struct compile *c, const struct access_list *list,
+static bool tell_dead_rules(struct compile *c, const struct access_list *list,
                             const struct statement **lines)
 {
+    bool dead = false;
     for (size_t i = 1; i < list->count && i < RULES_COMPARED_MAX; i++) {
         const struct access_rule *by = never_matches(list->rules, i);
         if (by == NULL)
@@ -76,7 +77,9 @@ static void tell_dead_rules(struct compile *c, const struct access_list *list,
         diag_error(c->diag, &lines[i]->words[0].pos, "this '%.*s' can never match",
                    STR_ARG(lines[i]->words[0].text));
         diag_hint(c->diag, "line %u decides first", (unsigned)by->where.line);
+        dead = true;
     }
+    return dead;
 }
 
 static bool overlap(const struct access_rule *a, const struct access_rule *b)
@@ -141,9 +144,8 @@ void compile_access_build(struct compile *c, struct settings *settings, enum lev
         return;
     if (level == LEVEL_FILE) { /* built for each site, told once */
         if (!compile_told(c, STR("access of the file")))
-            tell_dead_rules(c, list, lines);
-    } else {
-        tell_dead_rules(c, list, lines);
+            (void)tell_dead_rules(c, list, lines);
+    } else if (!tell_dead_rules(c, list, lines)) {
         for (int outer = (int)level - 1; outer >= 0; outer--)
             tell_nobody_in(c, list, settings->access_built[outer], lines[0]);
     }

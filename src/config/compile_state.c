@@ -140,6 +140,13 @@ struct str compile_path(struct compile *c, const struct word *word)
     return text_str(&path);
 }
 
+void compile_hint_path(struct compile *c, const struct word *word)
+{
+    struct str folder = folder_of(word->pos.file);
+    if (folder.len != 0 && !str_starts(word->text, STR("/")))
+        diag_hint(c->diag, "looked for %.*s%.*s", STR_ARG(folder), STR_ARG(word->text));
+}
+
 uint64_t compile_source_hash(struct compile *c, const struct source *source)
 {
     struct str key = str_from(&source, sizeof(const struct source *));
@@ -193,8 +200,7 @@ const struct source *compile_source(struct compile *c, enum source_kind kind,
     if (compile_told(c, str_from(&word, sizeof(const struct word *))))
         return NULL;
     diag_error(c->diag, &word->pos, "'%.*s': %.*s", STR_ARG(word->text), STR_ARG(source->why));
-    if (!str_starts(word->text, STR("/")))
-        diag_hint(c->diag, "looked for %.*s", STR_ARG(source->name));
+    compile_hint_path(c, word);
     return NULL;
 }
 

@@ -134,6 +134,8 @@ struct diag_pos compile_part(const struct word *word, size_t at, size_t len);
 
 /* A name of a file as an absolute path: relative to the folder of the file that names it. */
 struct str compile_path(struct compile *c, const struct word *word);
+/* Where a relative name was looked for, as the hint of the error told last. */
+void compile_hint_path(struct compile *c, const struct word *word);
 /* The text of a file named by a word; NULL after telling why not. Remembered as input of the site.
  */
 const struct source *compile_source(struct compile *c, enum source_kind kind,

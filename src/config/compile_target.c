@@ -16,6 +16,12 @@ static bool is_keyword(const struct word *word, const char *keyword)
     return word->kind == WORD_BARE && compile_is(word, keyword);
 }
 
+static bool is_action(const struct word *word)
+{
+    return is_keyword(word, "files") || is_keyword(word, "redirect") ||
+           is_keyword(word, "redirects") || is_keyword(word, "respond");
+}
+
 static struct target *new_target(struct compile *c)
 {
     struct target *target = ARENA_NEW(compile_arena(c), struct target);
@@ -57,6 +63,11 @@ static bool otherwise(struct compile *c, const struct settings *settings, const 
     }
     if (at + 1 == s->count)
         return missing(c, &s->words[at], usage);
+    if (origins_only && is_action(&s->words[at + 1])) {
+        diag_error(c->diag, &s->words[at + 1].pos, "behind 'files DIR else' stand origins");
+        diag_hint(c->diag, "%s", usage);
+        return false;
+    }
     struct target *other = new_target(c);
     target->otherwise = other;
     if (other == NULL)
@@ -100,8 +111,7 @@ static bool check_root(struct compile *c, const struct word *word, struct str ro
     struct str real = compile_fact(c, question, ask_real);
     if (real.len == 0) {
         diag_error(c->diag, &word->pos, "there is no folder '%.*s'", STR_ARG(word->text));
-        if (!str_eq(root, word->text))
-            diag_hint(c->diag, "looked for %.*s", STR_ARG(root));
+        compile_hint_path(c, word);
         return false;
     }
     add_root(c, real);
@@ -256,17 +266,23 @@ static bool redirect(struct compile *c, const struct statement *s, size_t from,
                      struct target *target)
 {
     static const char usage[] = "redirect [301|302|303|307|308] URL";
-    unsigned status = 308;
+    unsigned status = 308, other;
     size_t at = from + 1;
     if (at + 1 < s->count && redirect_status(&s->words[at], &status))
         at++;
     if (at >= s->count)
         return missing(c, &s->words[from], usage);
-    if (at + 1 < s->count) {
+    const struct word *url = &s->words[at];
+    if (at + 1 < s->count && !value_status(url->text, &other)) {
         too_many(c, &s->words[at + 1], usage);
         return false;
     }
-    const struct word *url = &s->words[at];
+    if (value_status(url->text, &other)) {
+        diag_error(c->diag, &url->pos, "expected 301, 302, 303, 307, 308 or a URL, not '%.*s'",
+                   STR_ARG(url->text));
+        diag_hint(c->diag, "%s", usage);
+        return false;
+    }
     target->action = ACTION_REDIRECT;
     target->status = (uint16_t)status;
     target->text_place = TEMPLATE_IN_URL;

@@ -135,7 +135,9 @@ static struct tls_cert *load(struct compile *c, const struct source *chain, stru
         if (!keep_cert(c, hash, cert))
             return NULL;
     }
-    if (!compile_told(c, str_from(&cert, sizeof(struct tls_cert *)))) {
+    /* What we issue is renewed by us: nothing about it is news. */
+    if (!str_starts(chain_name, STR("internal:")) &&
+        !compile_told(c, str_from(&cert, sizeof(struct tls_cert *)))) {
         tell_facts(c, pos, chain_name, cert);
         tell_key_mode(c, key_pos, key_name, key);
     }

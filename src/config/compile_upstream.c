@@ -3,6 +3,8 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "config/compile_tls.h"
+#include "config/hints.h"
+#include "config/nearest.h"
 #include "config/value.h"
 #include "tls/tls_connect.h"
 #include "upstream/upstream_conf.h"
@@ -106,16 +108,29 @@ static bool unix_origin(struct compile *c, const struct word *word, struct str p
 }
 
 /* What may stand in the place of an origin and is none. */
-static void tell_no_origin(struct compile *c, const struct word *word)
+static void tell_no_origin(struct compile *c, const struct statement *s, const struct word *word)
 {
+    const struct statement rest = {.words = &s->words[word - s->words],
+                                   .count = s->count - (size_t)(word - s->words)};
+    struct nearest nearest;
+    nearest_init(&nearest, word->text);
+    nearest_try(&nearest, STR("files"));
+    nearest_try(&nearest, STR("redirect"));
+    nearest_try(&nearest, STR("redirects"));
+    nearest_try(&nearest, STR("respond"));
     const struct value_type *type = value_type_find(STR("ORIGIN"));
     char memory[200];
     struct text hint = text_over(memory, sizeof memory);
     uint16_t port;
     if (value_name(word->text) && !value_port(word->text, &port)) {
         diag_error(c->diag, &word->pos, "there is no upstream '%.*s'", STR_ARG(word->text));
-        diag_hint(c->diag, "an origin names its port: HOST:PORT, such as %.*s:8080",
-                  STR_ARG(word->text));
+        if (nearest.best.len != 0)
+            diag_hint(c->diag, "did you mean '%.*s'?", STR_ARG(nearest.best));
+        else if (hints_for(&rest) != NULL)
+            diag_hint(c->diag, "%s", hints_for(&rest));
+        else
+            diag_hint(c->diag, "an origin names its port: HOST:PORT, such as %.*s:8080",
+                      STR_ARG(word->text));
         return;
     }
     diag_error(c->diag, &word->pos, "'%.*s' is no origin", STR_ARG(word->text));
@@ -138,7 +153,7 @@ static bool build_origin(struct compile *c, const struct settings *settings,
 {
     struct value_address address = {0};
     if (!value_origin(word->text, &address)) {
-        tell_no_origin(c, word);
+        tell_no_origin(c, s, word);
         return false;
     }
     bool tls = str_eq(address.scheme, STR("https"));
