@@ -50,15 +50,6 @@ static void note_session(struct exchange *x)
     record->peer = record->client = x->client = x->session->peer;
     record->local = x->session->local;
     record->scheme = session_is_tls(x->session) ? STR("https") : STR("http");
-    if (!session_is_tls(x->session))
-        return;
-    struct tls_info info;
-    session_tls_info(x->session, &info);
-    record->sni = str_dup(x->arena, info.name);
-    record->tls_version = str_from_z(info.version);
-    record->cipher = str_from_z(info.cipher);
-    record->alpn = str_dup(x->arena, info.alpn);
-    record->tls_resumed = info.resumed;
 }
 
 static void note_head(struct exchange *x)
@@ -442,6 +433,21 @@ static enum verdict phase_respond(struct exchange *x)
     return VERDICT_WAIT; /* pipeline_done() comes when the codec has it all */
 }
 
+/* Only for a record that is written: GnuTLS is asked for each of these. */
+static void note_tls(struct exchange *x)
+{
+    struct access_record *record = &x->record;
+    if (!session_is_tls(x->session))
+        return;
+    struct tls_info info;
+    session_tls_info(x->session, &info);
+    record->sni = str_dup(x->arena, info.name);
+    record->tls_version = str_from_z(info.version);
+    record->cipher = str_from_z(info.cipher);
+    record->alpn = str_dup(x->arena, info.alpn);
+    record->tls_resumed = info.resumed;
+}
+
 static enum verdict phase_log(struct exchange *x)
 {
     struct access_record *record = &x->record;
@@ -454,8 +460,10 @@ static enum verdict phase_log(struct exchange *x)
     front_count(&counters->requests, 1);
     front_count(&counters->bytes_in, record->bytes_in);
     front_count(&counters->bytes_out, record->bytes_out);
-    if (x->conf != NULL)
+    if (x->conf != NULL && x->conf->log.target != 0) {
+        note_tls(x);
         record_log(x->front, &x->conf->log, record);
+    }
     return VERDICT_WAIT;
 }
 

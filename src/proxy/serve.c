@@ -16,6 +16,8 @@
 
 /* After the last answer the client gets so long to take it and close (RFC 9112 9.6). */
 enum { LINGER_MS = 2000 };
+/* A failed handshake's alert is a small thing: a round trip is enough. */
+enum { ALERT_LINGER_MS = 250 };
 /* A client that does not take the end of its last answer is not waited for beyond this. */
 enum { LINGER_ROUNDS_MAX = 15 };
 
@@ -101,6 +103,7 @@ static void on_timer(struct loop_timer *timer)
         return;
     }
     case WAIT_DROPPING:
+    case WAIT_ALERT:
         session_end(s, false);
         return;
     case WAIT_LINGER:
@@ -250,7 +253,11 @@ static void on_end(void *user, enum stream_end end)
     const char *why = end == STREAM_BAD_TLS ? stream_error_text(s->stream)
                                             : "the client closed during the handshake";
     record_connection(s, ACCESS_BY_TLS, STR("handshake"), str_from_z(why));
-    session_end(s, end != STREAM_BAD_TLS);
+    if (end == STREAM_BAD_TLS)
+        /* Closing now, with bytes unread, would send a RST that overtakes the alert. */
+        set_wait(s, WAIT_ALERT, ALERT_LINGER_MS);
+    else
+        session_end(s, true);
 }
 
 static void no_drain(void *user)

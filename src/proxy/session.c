@@ -17,7 +17,5 @@ void session_tls_info(const struct session *session, struct tls_info *info)
 
 struct str session_sni(const struct session *session)
 {
-    struct tls_info info;
-    session_tls_info(session, &info);
-    return info.name;
+    return session_is_tls(session) ? tls_stream_name(session->stream) : (struct str){0};
 }

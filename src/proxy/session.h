@@ -15,7 +15,15 @@ struct front;
 struct front_listener;
 struct tls_info;
 
-enum session_wait { WAIT_HANDSHAKE, WAIT_IDLE, WAIT_HEAD, WAIT_BUSY, WAIT_DROPPING, WAIT_LINGER };
+enum session_wait {
+    WAIT_HANDSHAKE,
+    WAIT_IDLE,
+    WAIT_HEAD,
+    WAIT_BUSY,
+    WAIT_DROPPING,
+    WAIT_LINGER,
+    WAIT_ALERT
+};
 
 struct session {
     struct link link; /* of front.sessions */

@@ -182,6 +182,11 @@ bool tls_stream_is(const struct stream *stream)
     return stream->ops == &tls_stream_ops;
 }
 
+struct str tls_stream_name(const struct stream *stream)
+{
+    return str_from_z(tls_of(stream)->name);
+}
+
 void tls_stream_info(const struct stream *stream, struct tls_info *info)
 {
     const struct tls_stream *tls = tls_of(stream);

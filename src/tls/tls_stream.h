@@ -31,6 +31,8 @@ struct tls_info {
 
 /* `stream` was made by tls_accept() or tls_connect(). The strings hold as long as the stream. */
 void tls_stream_info(const struct stream *stream, struct tls_info *info);
+/* The server name alone, without asking GnuTLS anything: in lower case; empty: none was sent. */
+struct str tls_stream_name(const struct stream *stream);
 /* True for streams made here. */
 bool tls_stream_is(const struct stream *stream);
 
