@@ -126,8 +126,8 @@ static void tell_no_origin(struct compile *c, const struct statement *s, const s
         diag_error(c->diag, &word->pos, "there is no upstream '%.*s'", STR_ARG(word->text));
         if (nearest.best.len != 0)
             diag_hint(c->diag, "did you mean '%.*s'?", STR_ARG(nearest.best));
-        else if (hints_for(&rest) != NULL)
-            diag_hint(c->diag, "%s", hints_for(&rest));
+        else if (hints_for(&rest, &hint))
+            diag_hint(c->diag, "%.*s", STR_ARG(text_str(&hint)));
         else
             diag_hint(c->diag, "an origin names its port: HOST:PORT, such as %.*s:8080",
                       STR_ARG(word->text));
