@@ -285,6 +285,20 @@ static void check_strip(struct compile *c, const struct route_build *build)
     diag_hint(c->diag, "a pattern such as /app/*, or: rewrite ~ REGEX PATH");
 }
 
+/* Words about what is forwarded, where nothing is. */
+static void check_forwards(struct compile *c, const struct route_build *build,
+                           const struct target *target)
+{
+    const struct target *last = target->otherwise ? target->otherwise : target;
+    const struct statement *line = build->strip ? build->strip : build->rewrite;
+    if (line == NULL || last->action == ACTION_FORWARD || target->action == ACTION_FILES)
+        return;
+    diag_error(c->diag, &line->words[0].pos, "'%.*s' has no meaning here: nothing is forwarded",
+               STR_ARG(line->words[0].text));
+    if (target->action == ACTION_REDIRECT)
+        diag_hint(c->diag, "the path stands in the URL: redirect /new/*");
+}
+
 static void make(struct compile *c, const struct statement *s, size_t arrow,
                  const struct block *block)
 {
@@ -307,8 +321,10 @@ static void make(struct compile *c, const struct statement *s, size_t arrow,
     bool fine = build_conditions(c, &build, &common);
     fine = build_rewrite(c, &build, &common) && fine;
     fine = compile_target(c, &settings, s, arrow + 1, &common.target) && fine;
+    if (fine)
+        check_forwards(c, &build, &common.target);
+    /* Routes with errors stay in for the checks between them; the load fails anyway. */
     add_routes(c, s, arrow, &common);
-    (void)fine; /* routes with errors stay in for the checks between them; the load fails anyway */
     c->level = LEVEL_SITE;
     c->route = NULL;
     c->settings = outer;

@@ -177,9 +177,22 @@ void compile_settings_cache(struct compile *c, const struct statement *s)
 {
     change(c)->cache = s;
 }
+/* `verify` or `insecure`: the later of two in one block would win silently. */
 void compile_settings_verify(struct compile *c, const struct statement *s)
 {
+    const struct statement *before = c->settings->verify;
+    bool insecure = compile_is(&s->words[0], "insecure");
+    if (before != NULL && c->settings->verify_level == (unsigned)c->level &&
+        compile_is(&before->words[0], "insecure") != insecure)
+        diag_error(c->diag, &s->words[0].pos, "'verify' and 'insecure' in one block");
+    if (insecure) {
+        diag_warning(c->diag, &s->words[0].pos,
+                     "the certificates of these origins are not verified: anybody between may read "
+                     "along");
+        diag_hint(c->diag, "verify CA");
+    }
     change(c)->verify = s;
+    c->settings->verify_level = (unsigned)c->level;
 }
 void compile_settings_cert(struct compile *c, const struct statement *s)
 {

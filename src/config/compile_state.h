@@ -49,6 +49,7 @@ struct settings {
     bool listing;
     /* upstream_conf */
     const struct statement *verify, *cert, *source; /* verify: or insecure */
+    unsigned verify_level;                          /* where it stands */
     struct str sni;
     uint32_t connect_ms, keepalive_max, keepalive_idle_ms, rest_ms, rest_after, retry_max;
     /* site */

@@ -14,16 +14,6 @@
 /* Debian, Ubuntu, Alpine, Arch keep the system's store here. */
 static const struct str system_store = STR_INIT("/etc/ssl/certs/ca-certificates.crt");
 
-void compile_upstream_insecure(struct compile *c, const struct statement *s)
-{
-    c->settings->verify = s;
-    c->settings->changed = true;
-    diag_warning(
-        c->diag, &s->words[0].pos,
-        "the certificates of these origins are not verified: anybody between may read along");
-    diag_hint(c->diag, "verify CA");
-}
-
 /* ---- TLS ---- */
 
 static const struct str http11[] = {STR_INIT("http/1.1")};

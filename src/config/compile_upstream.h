@@ -9,7 +9,4 @@ struct upstream_conf;
 /* Of the words from `from` on, under the settings in force. NULL after telling what is wrong. */
 const struct upstream_conf *compile_upstream(struct compile *c, const struct settings *settings,
                                              const struct statement *s, size_t from);
-/* Warns where `insecure` stands: at each load. */
-void compile_upstream_insecure(struct compile *c, const struct statement *s);
-
 #endif

@@ -7,7 +7,6 @@
 #include "config/compile_route.h"
 #include "config/compile_settings.h"
 #include "config/compile_site.h"
-#include "config/compile_upstream.h"
 #include "config/directive.h"
 
 #define F PLACE_FILE
@@ -161,7 +160,7 @@ const struct directive directives[] = {
      "name: what the certificate must be for.", "verify ca.pem name app.internal",
      compile_settings_verify},
     {"insecure", "", PLACE_ANY, 0, 0, "", "origins with https:// are not verified",
-     "Warned about at each load.", "insecure", compile_upstream_insecure},
+     "Warned about at each load.", "insecure", compile_settings_verify},
     {"sni", "HOST", PLACE_ANY, 0, 0, "the origin's name", "the name asked for in TLS to the origin",
      NULL, "sni app.internal", compile_settings_sni},
     {"cert", "CERT KEY", PLACE_ANY, 0, 0, "", "our certificate towards origins that ask for one",
