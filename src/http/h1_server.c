@@ -657,8 +657,3 @@ struct codec *h1_server_new(struct stream *stream, const struct codec_user *user
     stream_set_user(stream, &stream_user, h);
     return &h->codec;
 }
-
-void h1_server_set_limits(struct codec *codec, const struct head_limits *limits)
-{
-    server_of(codec)->limits = limits;
-}

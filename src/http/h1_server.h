@@ -13,8 +13,6 @@
 /* Takes over the open stream. `limits` must live as long. NULL without memory: stream untouched. */
 struct codec *h1_server_new(struct stream *stream, const struct codec_user *user, void *user_data,
                             const struct head_limits *limits) __attribute__((warn_unused_result));
-/* New limits for the heads to come (after a reload). */
-void h1_server_set_limits(struct codec *codec, const struct head_limits *limits);
 
 /* A head that has begun is refused (408): as if it had been malformed. */
 void h1_server_refuse(struct codec *codec, const struct parse_error *error);

@@ -179,6 +179,7 @@ void front_unlisten(struct front *front, const struct addr *addr)
 void front_use(struct front *front, struct snapshot *snapshot)
 {
     front->snapshot = snapshot;
+    front->head_limits = snapshot->head_limits;
     for (struct link *at = front->listeners.next; at != &front->listeners; at = at->next)
         match_listener(LIST_OF(at, struct front_listener, link));
     atomic_store_explicit(&front->generation, snapshot->generation, memory_order_release);

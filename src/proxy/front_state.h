@@ -27,6 +27,8 @@ struct front {
     struct loop *loop;
     unsigned thread;
     struct snapshot *snapshot; /* current; NULL before the first */
+    struct head_limits
+        head_limits; /* its own copy: connections outlive the snapshot they began in */
     struct upstreams *upstreams;
     struct tls_server *tls;
     struct log_ring *log;

@@ -151,7 +151,6 @@ static struct codec_request *on_begin(void *user)
     struct exchange *x = exchange_new(s->front, s);
     if (x == NULL)
         return NULL;
-    h1_server_set_limits(s->codec, &s->front->snapshot->head_limits);
     return &x->request;
 }
 
@@ -222,7 +221,7 @@ static const struct codec_user codec_user = {
 static void start_codec(struct session *s)
 {
     const struct snapshot *snapshot = s->front->snapshot;
-    s->codec = h1_server_new(s->stream, &codec_user, s, &snapshot->head_limits);
+    s->codec = h1_server_new(s->stream, &codec_user, s, &s->front->head_limits);
     if (s->codec == NULL) {
         session_end(s, true);
         return;
