@@ -7,6 +7,7 @@
 #include "config/compile_header.h"
 #include "config/compile_redirects.h"
 #include "config/compile_target.h"
+#include "upstream/upstream_conf.h"
 
 static bool no_block_line(const struct statement *s)
 {
@@ -285,18 +286,60 @@ static void check_strip(struct compile *c, const struct route_build *build)
     diag_hint(c->diag, "a pattern such as /app/*, or: rewrite ~ REGEX PATH");
 }
 
-/* Words about what is forwarded, where nothing is. */
-static void check_forwards(struct compile *c, const struct route_build *build,
-                           const struct target *target)
+/* Words of a route that need a certain kind of target: elsewhere they would do nothing. */
+enum { NEEDS_ORIGIN = 1, NEEDS_TLS = 2, NEEDS_FILES = 4 };
+
+static const struct {
+    struct str name;
+    unsigned needs; /* one of them is enough */
+    const char *why;
+} needs[] = {
+    {STR_INIT("strip"), NEEDS_ORIGIN | NEEDS_FILES, "nothing is forwarded"},
+    {STR_INIT("rewrite"), NEEDS_ORIGIN | NEEDS_FILES, "nothing is forwarded"},
+    {STR_INIT("host"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("forwarded"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("websocket"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("keepalive"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("rest"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("retry"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("source"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("verify"), NEEDS_TLS, "no origin of this route is https://"},
+    {STR_INIT("insecure"), NEEDS_TLS, "no origin of this route is https://"},
+    {STR_INIT("sni"), NEEDS_TLS, "no origin of this route is https://"},
+    {STR_INIT("cert"), NEEDS_TLS, "no origin of this route is https://"},
+    {STR_INIT("index"), NEEDS_FILES, "this route has no files"},
+    {STR_INIT("fallback"), NEEDS_FILES, "this route has no files"},
+    {STR_INIT("listing"), NEEDS_FILES, "this route has no files"},
+    {STR_INIT("cache"), NEEDS_FILES, "this route has no files"},
+};
+
+static unsigned offered_by(const struct target *target)
 {
-    const struct target *last = target->otherwise ? target->otherwise : target;
-    const struct statement *line = build->strip ? build->strip : build->rewrite;
-    if (line == NULL || last->action == ACTION_FORWARD || target->action == ACTION_FILES)
-        return;
-    diag_error(c->diag, &line->words[0].pos, "'%.*s' has no meaning here: nothing is forwarded",
-               STR_ARG(line->words[0].text));
-    if (target->action == ACTION_REDIRECT)
-        diag_hint(c->diag, "the path stands in the URL: redirect /new/*");
+    unsigned offered = 0;
+    for (; target != NULL; target = target->otherwise) {
+        offered |= target->action == ACTION_FILES ? NEEDS_FILES : 0;
+        if (target->action != ACTION_FORWARD)
+            continue;
+        offered |= NEEDS_ORIGIN;
+        for (unsigned i = 0; i < target->upstream->origin_count; i++)
+            offered |= target->upstream->origins[i].tls ? NEEDS_TLS : 0;
+    }
+    return offered;
+}
+
+static void check_needs(struct compile *c, const struct block *block, const struct target *target)
+{
+    unsigned offered = block ? offered_by(target) : 0;
+    for (const struct statement *s = block ? block->first : NULL; s != NULL; s = s->next)
+        for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) {
+            if ((needs[i].needs & offered) != 0 || !str_eq(s->words[0].text, needs[i].name))
+                continue;
+            diag_error(c->diag, &s->words[0].pos, "'%.*s' has no meaning here: %s",
+                       STR_ARG(needs[i].name), needs[i].why);
+            if (target->action == ACTION_REDIRECT && (needs[i].needs & NEEDS_FILES) != 0 &&
+                (needs[i].needs & NEEDS_ORIGIN) != 0)
+                diag_hint(c->diag, "the path stands in the URL: redirect /new/*");
+        }
 }
 
 static void make(struct compile *c, const struct statement *s, size_t arrow,
@@ -322,7 +365,7 @@ static void make(struct compile *c, const struct statement *s, size_t arrow,
     fine = build_rewrite(c, &build, &common) && fine;
     fine = compile_target(c, &settings, s, arrow + 1, &common.target) && fine;
     if (fine)
-        check_forwards(c, &build, &common.target);
+        check_needs(c, block, &common.target);
     /* Routes with errors stay in for the checks between them; the load fails anyway. */
     add_routes(c, s, arrow, &common);
     c->level = LEVEL_SITE;

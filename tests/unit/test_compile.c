@@ -518,8 +518,12 @@ static void measure(const char *what, const char *conf)
     struct load shared = load_text(conf, first.snapshot);
     uint64_t reloaded = clock_mono_us();
     assert_ptr_equal(shared.snapshot->sites[0], first.snapshot->sites[0]);
-    print_message("%s: %u us, a reload without changes %u us\n", what, (unsigned)(built - start),
-                  (unsigned)(reloaded - built));
+    size_t bytes = arena_used(first.snapshot->arena);
+    for (size_t i = 0; i < first.snapshot->site_count; i++)
+        bytes += arena_used(first.snapshot->sites[i]->part.arena);
+    print_message("%s: %u us, a reload without changes %u us, %u KiB\n", what,
+                  (unsigned)(built - start), (unsigned)(reloaded - built),
+                  (unsigned)(bytes / 1024));
     end(&first);
     end(&again);
     end(&shared);
