@@ -36,9 +36,11 @@ enum stream_end {
 
 /* Handed down by the user. on_open may be NULL for streams that are open from the start. */
 struct stream_user {
-    void (*on_open)(void *user);                     /* connected, handshake done */
-    void (*on_bytes)(void *user, struct str bytes);  /* take all */
-    void (*on_end)(void *user, enum stream_end end); /* once; no on_bytes after it */
+    void (*on_open)(void *user);                    /* connected, handshake done */
+    void (*on_bytes)(void *user, struct str bytes); /* take all */
+    /* No on_bytes after it. Once, but that RESET may follow FINISHED: what we still send is lost.
+     */
+    void (*on_end)(void *user, enum stream_end end);
     void (*on_drained)(void *user); /* the backlog, not empty before, is empty now */
 };
 

@@ -67,7 +67,8 @@ static void run_task(struct loop_task *task)
         tcp_free(tcp);
         return;
     }
-    if ((tcp->flags & (FAILED | ENDED)) != FAILED)
+    /* After a FIN only an error is news: what we send does not arrive. */
+    if (!(tcp->flags & FAILED) || (tcp->flags & ENDED && tcp->error == 0))
         return;
     tcp->flags |= ENDED;
     tcp->stream.user->on_end(tcp->stream.user_data,

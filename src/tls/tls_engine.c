@@ -413,8 +413,13 @@ static void lower_bytes(void *user, struct str bytes)
 static void lower_ended(void *user, enum stream_end end)
 {
     struct tls_stream *tls = user;
-    if (tls->ended || tls->closed)
+    if (tls->closed)
         return;
+    if (tls->ended) { /* by close_notify, behind which we might still send */
+        if (tls->read_closed && end == STREAM_RESET && tls->stream.user->on_end != NULL)
+            tls->stream.user->on_end(tls->stream.user_data, end);
+        return;
+    }
     if (end == STREAM_FINISHED || end == STREAM_TRUNCATED) {
         tls->lower_end = (uint8_t)(end + 1);
         settle(tls);
