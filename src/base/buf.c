@@ -9,8 +9,7 @@ struct buf_chunk {
     char data[];
 };
 
-/* Small enough for one header, large enough that a TLS record is one chunk. */
-#define CHUNK_MIN ((size_t)1024)
+/* Large enough that a TLS record is one chunk. */
 #define CHUNK_MAX ((size_t)16 * 1024)
 
 void buf_init(struct buf *buf, size_t max_bytes)
@@ -25,7 +24,7 @@ void buf_fini(struct buf *buf)
 
 static struct buf_chunk *chunk_new(size_t want)
 {
-    size_t size = want < CHUNK_MIN ? CHUNK_MIN : want > CHUNK_MAX ? CHUNK_MAX : want;
+    size_t size = want < BUF_CHUNK_MIN ? BUF_CHUNK_MIN : want > CHUNK_MAX ? CHUNK_MAX : want;
     struct buf_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk == NULL)
         return NULL;

@@ -11,6 +11,10 @@
 
 struct buf_chunk;
 
+/* The least that a chunk has room for, and all but the last one are full, however small the pieces
+ * were. Small enough for one header. */
+#define BUF_CHUNK_MIN ((size_t)1024)
+
 struct buf {
     struct buf_chunk *first, *last;
     size_t len; /* bytes waiting */

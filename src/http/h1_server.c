@@ -11,6 +11,8 @@
 
 /* So much of an unwanted body is read and dropped to keep the connection; more is not worth it. */
 #define DISCARD_MAX ((uint64_t)64 * 1024)
+/* Above this backlog of answers no further request is taken: who pipelines must read as well. */
+#define ANSWERS_BACKLOG_MAX ((size_t)64 * 1024)
 
 enum reading {
     READ_HEAD,
@@ -33,8 +35,8 @@ enum writing {
 
 enum {
     PAUSED_BY_USER = 1,
-    PAUSED_BY_US = 2,
-    CLOSE_AFTER = 4, /* the answer under way is the last */
+    PAUSED_BY_US = 2, /* a request is open, or (in READ_HEAD) answers must go first */
+    CLOSE_AFTER = 4,  /* the answer under way is the last */
     DRAINING = 8,
     ENDED = 16,     /* the client sends no more */
     CONSUMING = 32, /* inside consume(): it goes on by itself */
@@ -132,7 +134,7 @@ static void next_request(struct h1_server *h)
         return;
     if (h->in_len != 0)
         consume_stash(h);
-    else if (h->flags & ENDED)
+    else if (h->flags & (ENDED | DRAINING))
         close_gracefully(h);
     else
         set_state(h, CODEC_IDLE);
@@ -193,6 +195,7 @@ static bool begin(struct h1_server *h)
         return false;
     h->request->codec = &h->codec;
     h->writing = WRITE_HEAD;
+    h->head_answer = false;
     set_state(h, CODEC_BUSY);
     return true;
 }
@@ -262,12 +265,12 @@ static bool take_head(struct h1_server *h, struct str *bytes)
     }
     if (found == PARSE_DONE && !start_body(h))
         found = parse_bad(&error, 431, "the head does not fit into memory");
+    h->head_answer = request->message->method == METHOD_HEAD;
     if (found == PARSE_BAD) {
         bad(h, &error);
         return false;
     }
     request->wants_continue = request->message->expect_continue && !request->body_whole;
-    h->head_answer = request->message->method == METHOD_HEAD;
     if (request->message->close || h->flags & DRAINING)
         h->flags |= CLOSE_AFTER;
     h->codec.user->on_head(request);
@@ -337,6 +340,24 @@ static void take_chunked(struct h1_server *h, struct str *bytes)
     }
 }
 
+/* Requests wait until the client has read the answers to earlier ones. */
+static bool must_wait(struct h1_server *h)
+{
+    return h->reading == READ_HEAD && stream_backlog(h->codec.stream) > ANSWERS_BACKLOG_MAX;
+}
+
+static bool is_waiting(const struct h1_server *h)
+{
+    return h->reading == READ_HEAD && (h->flags & PAUSED_BY_US) != 0;
+}
+
+static void wait_for_client(struct h1_server *h, struct str bytes)
+{
+    set_state(h, CODEC_HEAD);
+    set_pause(h, PAUSED_BY_US, true);
+    keep_part_of_head(h, bytes);
+}
+
 static void consume(struct h1_server *h, struct str bytes)
 {
     h->flags |= CONSUMING;
@@ -349,6 +370,10 @@ static void consume(struct h1_server *h, struct str bytes)
                 break;
             }
             set_pause(h, PAUSED_BY_US, true);
+            break;
+        }
+        if (must_wait(h)) {
+            wait_for_client(h, bytes);
             break;
         }
         if (h->reading == READ_HEAD && !take_head(h, &bytes))
@@ -364,11 +389,11 @@ static void consume(struct h1_server *h, struct str bytes)
         }
     }
     h->flags &= (uint8_t)~CONSUMING;
-    if (h->flags & ENDING || h->request != NULL || h->reading != READ_HEAD || h->in_len != 0)
+    if (h->flags & ENDING || h->request != NULL || h->reading != READ_HEAD || is_waiting(h))
         return;
-    if (h->flags & ENDED)
+    if (h->flags & ENDED || (h->flags & DRAINING && h->in_len == 0))
         close_gracefully(h);
-    else
+    else if (h->in_len == 0)
         set_state(h, CODEC_IDLE);
 }
 
@@ -402,6 +427,11 @@ static void on_end(void *user, enum stream_end end)
 {
     struct h1_server *h = user;
     h->flags |= ENDED;
+    if (h->request == NULL && end == STREAM_FINISHED) {
+        if (!is_waiting(h))
+            close_gracefully(h); /* not before it has taken its last answer */
+        return;
+    }
     if (h->request == NULL) {
         over(h, end);
         return;
@@ -422,10 +452,14 @@ static void on_end(void *user, enum stream_end end)
 static void on_drained(void *user)
 {
     struct h1_server *h = user;
-    if (h->request != NULL)
+    if (h->request != NULL) {
         h->codec.user->on_drained(h->request);
-    else if (h->state == CODEC_OVER && h->flags & ENDED)
+    } else if (is_waiting(h)) {
+        set_pause(h, PAUSED_BY_US, false);
+        consume_stash(h);
+    } else if (h->state == CODEC_OVER && h->flags & ENDED) {
         over(h, STREAM_FINISHED);
+    }
 }
 
 /* ---- writing ---- */
@@ -486,6 +520,8 @@ static bool send_head(struct codec_request *request, struct message *answer, boo
         set_pause(h, PAUSED_BY_US, false);
         if (h->in_len != 0 && !(h->flags & CONSUMING))
             consume_stash(h);
+        if (h->flags & ENDED && h->reading == READ_TUNNEL)
+            body_whole(h); /* it had finished before the tunnel was there */
         return true;
     }
     if (answer->status < 200) {

@@ -246,6 +246,8 @@ static bool begin_encoding(struct exchange *x)
 void answer_begin(struct exchange *x)
 {
     edit_answer(x);
+    if (x->message.method == METHOD_HEAD) /* whatever the body would have been (RFC 9110 9.3.2) */
+        x->answer.framing = BODY_NONE;
     if (!begin_encoding(x)) {
         answer_cut(x, ACCESS_FAILED);
         return;

@@ -60,6 +60,12 @@ static bool below(struct str path, struct str prefix)
                                         path.at[prefix.len] == '?' || path.at[prefix.len] == '#');
 }
 
+/* As browsers read it: '\' is a slash, and a tab is not there at all. */
+static bool is_slash(char c)
+{
+    return c == '/' || c == '\\' || c == '\t';
+}
+
 static bool rewrite_url(struct exchange *x, struct str url, struct str *value)
 {
     struct str prefix = link_prefix(x->match.route);
@@ -68,17 +74,17 @@ static bool rewrite_url(struct exchange *x, struct str url, struct str *value)
     if (!cut && (!absolute_path || prefix.len == 0))
         return false;
     /* "//host" and "/\host" lead elsewhere; that is the origin's own word, and stays it. */
-    bool foreign = url.len > 1 && absolute_path && (url.at[1] == '/' || url.at[1] == '\\');
+    bool foreign = url.len > 1 && absolute_path && is_slash(url.at[1]);
     if (!cut && (foreign || below(url, prefix)))
         return false;
     struct text out = text_in(x->arena, LINK_BYTES_MAX);
     if (prefix.len != 0 && !below(url, prefix))
         text_add(&out, prefix);
-    if (!absolute_path)
-        text_add_byte(&out, '/');
     /* Behind a cut host the path may begin with two slashes: they would name a host. */
-    while (foreign && url.len > 1 && (url.at[1] == '/' || url.at[1] == '\\'))
+    while (foreign && url.len != 0 && is_slash(url.at[0]))
         url = str_skip(url, 1);
+    if (!absolute_path || foreign)
+        text_add_byte(&out, '/');
     text_add(&out, url);
     *value = text_str(&out);
     return text_ok(&out);

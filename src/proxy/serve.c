@@ -53,7 +53,7 @@ static void session_end(struct session *s, bool reset)
 static void fill_tls(struct session *s, struct access_record *record)
 {
     struct tls_info info;
-    if (!s->listener->tls)
+    if (!s->tls)
         return;
     tls_stream_info(s->stream, &info);
     record->sni = info.name;
@@ -71,7 +71,7 @@ static void record_connection(struct session *s, enum access_layer layer, struct
     record.connection_id = s->id;
     record.peer = record.client = s->peer;
     record.local = s->local;
-    record.scheme = s->listener->tls ? STR("https") : STR("http");
+    record.scheme = s->tls ? STR("https") : STR("http");
     fill_tls(s, &record);
     record.total_us = access_record_mark(s->start_wall_us, clock_wall_us());
     access_record_refuse(&record, layer, by, why, NULL);
@@ -298,6 +298,7 @@ static struct session *session_new(struct front_listener *listener, const struct
         return NULL;
     s->front = listener->front;
     s->listener = listener;
+    s->tls = listener->tls;
     s->peer = *peer;
     s->id = ++s->front->next_connection;
     s->start_wall_us = clock_wall_us();

@@ -5,13 +5,13 @@
 
 bool session_is_tls(const struct session *session)
 {
-    return session->listener->tls;
+    return session->tls;
 }
 
 void session_tls_info(const struct session *session, struct tls_info *info)
 {
     *info = (struct tls_info){.version = "", .cipher = "", .group = ""};
-    if (session->listener->tls)
+    if (session->tls)
         tls_stream_info(session->stream, info);
 }
 

@@ -36,6 +36,7 @@ struct session {
     struct addr peer, local;
     uint64_t id, start_wall_us;
     uint32_t requests;
+    bool tls;     /* as it came: the listener's may change with a reload */
     uint8_t wait; /* enum session_wait */
     uint8_t linger_rounds;
     bool ended;
