@@ -16,6 +16,8 @@
 /* A pooled connection that was used so recently is very likely still open: good enough for what
  * must not be repeated. */
 enum { FRESH_ENOUGH_MS = 200 };
+/* Of a kept body, however small the pieces were in which it came. */
+enum { KEPT_PIECES_MAX = EXCHANGE_BODY_KEPT_MAX / BUF_CHUNK_MIN + 1 };
 /* An origin that does not say 100 gets the body all the same after this (RFC 9110 10.1.1). */
 enum { CONTINUE_MS = 1000 };
 
@@ -194,9 +196,9 @@ void forward_end(struct exchange *x)
 static void send_kept_body(struct forward *f)
 {
     struct exchange *x = f->x;
-    struct iovec pieces[16];
+    struct iovec pieces[KEPT_PIECES_MAX];
     /* Kept bytes stay in x->body: the connection may prove stale. */
-    int count = buf_iov(&x->body, pieces, 16);
+    int count = buf_iov(&x->body, pieces, KEPT_PIECES_MAX);
     for (int i = 0; i < count; i++) {
         bool last = i == count - 1 && x->request.body_whole;
         client_send_body(&f->client, str_from(pieces[i].iov_base, pieces[i].iov_len), last);
@@ -218,6 +220,12 @@ static void note_sent(struct forward *f)
         return;
     x->record.sent_us = access_record_mark(x->start_us, clock_mono_us());
     exchange_wait_answer(x);
+}
+
+static void pause_body(struct exchange *x)
+{
+    x->body_paused = true;
+    codec_pause_body(&x->request, true);
 }
 
 static void let_body_come(struct exchange *x)
@@ -399,8 +407,9 @@ void forward_body(struct exchange *x, struct str piece)
     bool last = x->request.body_whole;
     client_send_body(&f->client, piece, last);
     if (client_backlog(&f->client) > EXCHANGE_BACKLOG_MAX && !x->body_paused) {
-        x->body_paused = true;
-        codec_pause_body(&x->request, true);
+        pause_body(x);
+        if (!x->answer_begun)
+            exchange_wait_answer(x); /* until on_client_drained(): it takes the body, or answers */
     }
 }
 
@@ -432,6 +441,10 @@ static void on_client_drained(struct client_request *request)
     struct exchange *x = forward_of_client(request)->x;
     if (!x->body_paused || x->gone)
         return;
+    if (!x->request.body_whole && x->waits.quiet_ms == 0) {
+        x->waits.answer_ms = 0;
+        exchange_wait_body(x);
+    }
     x->body_paused = false;
     codec_pause_body(&x->request, false);
 }
@@ -549,6 +562,8 @@ static bool try_again(struct forward *f, bool stale)
                          NULL);
     f->x->waits.answer_ms = 0;
     f->x->record.sent_us = 0;
+    if (!f->x->request.body_whole && !f->x->body_paused)
+        pause_body(f->x); /* until there is an origin to take it */
     take(f);
     return true;
 }

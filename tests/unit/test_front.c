@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +131,12 @@ static struct site *make_site(struct world *w)
     add_route(site, PATTERN_PREFIX, "/app/",
               (struct target){.action = ACTION_FORWARD, .upstream = make_upstream(w)});
     site->routes[2].strip = true;
+    struct route_conf *big = ARENA_NEW(arena, struct route_conf);
+    *big = *conf;
+    big->body_bytes_max = UINT64_MAX;
+    add_route(site, PATTERN_PREFIX, "/big/",
+              (struct target){.action = ACTION_FORWARD, .upstream = make_upstream(w)});
+    site->routes[3].conf = big;
     site->router = router_build(arena, site->routes, site->route_count);
     assert_non_null(site->router);
     return site;
@@ -248,6 +255,38 @@ static bool hear(int fd, const char *until)
         if (until != NULL && strstr(heard, until) != NULL)
             return true;
     }
+}
+
+/* Runs a function on the loop's thread and waits until it has. */
+struct errand {
+    struct loop_task task;
+    void (*run)(struct world *w);
+    struct world *w;
+    atomic_bool done;
+};
+
+static void run_errand(struct loop_task *task)
+{
+    struct errand *errand = (struct errand *)(void *)task;
+    errand->run(errand->w);
+    atomic_store(&errand->done, true);
+}
+
+static void on_loop(struct world *w, void (*run)(struct world *w))
+{
+    struct errand errand = {.task.run = run_errand, .run = run, .w = w};
+    loop_post(w->loop, &errand.task);
+    while (!atomic_load(&errand.done))
+        usleep(1000);
+}
+
+/* Waits for sessions to end. */
+static void expect_no_sessions(const struct world *w)
+{
+    for (int i = 0; i < 2000 && atomic_load(&front_counters(w->front)->sessions) != 0; i++)
+        usleep(1000);
+    assert_int_equal(atomic_load(&front_counters(w->front)->sessions), 0);
+    assert_int_equal(atomic_load(&front_counters(w->front)->exchanges), 0);
 }
 
 /* ---- claims ---- */
@@ -495,8 +534,183 @@ static void an_idle_connection_is_closed(void **state)
     close(fd);
 }
 
-int main(void)
+static void a_head_request_gets_the_head_alone(void **state)
 {
+    int fd = client(*state);
+    for (int i = 0; i < 2; i++) {
+        say(fd, "HEAD /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_true(hear(fd, "\r\n\r\n"));
+        assert_non_null(strstr(heard, "HTTP/1.1 200 OK\r\n"));
+        assert_non_null(strstr(heard, "Content-Length: 12\r\n"));
+        assert_null(strstr(heard, "hello /"));
+    }
+    say(fd, "HEAD /none HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "404 Not Found"));
+    /* What follows a HEAD has its body again, also when it does not parse. */
+    say(fd, "GET /hello HTTP/1.1\r\nHost : a\r\n\r\n");
+    assert_true(hear(fd, "</html>"));
+    assert_non_null(strstr(heard, "400 Bad Request"));
+    close(fd);
+}
+
+static void a_body_of_many_small_chunks_comes_whole_to_the_origin(void **state)
+{
+    const struct world *w = *state;
+    static char request[65536];
+    int fd = client(w);
+    size_t len =
+        (size_t)snprintf(request, sizeof request,
+                         "POST /big/ HTTP/1.1\r\nHost: pub\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 40; i++)
+        len += (size_t)snprintf(request + len, sizeof request - len, "3e8\r\n%01000d\r\n", 0);
+    snprintf(request + len, sizeof request - len, "1\r\n!\r\n0\r\n\r\n");
+    say(fd, request);
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "!\r\n0\r\n\r\n"));
+    size_t zeros = 0;
+    for (const char *p = strstr(heard, "\r\n\r\n") + 4; *p; p++)
+        for (; *p == '0' && p[1] != '\r'; p++) /* the last of each, and the end mark, aside */
+            zeros++;
+    assert_true(zeros >= 39 * 1000);
+    say(origin, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_true(hear(fd, "204 No Content"));
+    close(fd);
+    close(origin);
+}
+
+static void an_origin_that_takes_no_body_gets_a_504(void **state)
+{
+    const struct world *w = *state;
+    static const char zeros[65536];
+    int small = 4096, fd = client(w);
+    setsockopt(w->origin_fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    say(fd, "PUT /big/ HTTP/1.1\r\nHost: pub\r\nContent-Length: 1000000000\r\n\r\n");
+    int origin = accept_origin(w);
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+    do { /* send what goes, until an answer comes */
+        assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+        if (p.revents & POLLOUT)
+            (void)!send(fd, zeros, sizeof zeros, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (!(p.revents & POLLIN));
+    assert_true(hear(fd, "</html>"));
+    assert_non_null(strstr(heard, "504 Gateway Timeout"));
+    close(fd);
+    close(origin);
+}
+
+static void use_a_copy_of_the_snapshot(struct world *w)
+{
+    static struct snapshot copy;
+    copy = *w->snapshot;
+    copy.generation++;
+    front_use(w->front, &copy);
+    w->snapshot->head_limits = (struct head_limits){0}; /* as if it had been freed */
+}
+
+static void an_idle_connection_outlives_its_snapshot(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    on_loop(w, use_a_copy_of_the_snapshot);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    close(fd);
+}
+
+static void a_chunked_body_outlives_its_snapshot(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w);
+    say(fd, "POST /big/ HTTP/1.1\r\nHost: pub\r\nTransfer-Encoding: chunked\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    on_loop(w, use_a_copy_of_the_snapshot);
+    say(fd, "3\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n");
+    assert_true(hear(origin, "0\r\n\r\n"));
+    close(fd);
+    close(origin);
+}
+
+/* The same address, now with TLS: what a reload of `listen http://…` to `https://…` does. */
+static void change_the_listener_to_tls(struct world *w)
+{
+    static struct snapshot copy;
+    static struct listener listener;
+    uint16_t unused;
+    copy = *w->snapshot;
+    listener = *w->snapshot->listeners;
+    listener.tls = true;
+    copy.listeners = &listener;
+    copy.generation++;
+    front_unlisten(w->front, &listener.addr);
+    front_use(w->front, &copy);
+    assert_true(front_listen(w->front, &listener.addr, true, listen_on(&unused)));
+}
+
+static void a_plain_connection_stays_plain_when_its_listener_gets_tls(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    on_loop(w, change_the_listener_to_tls);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    close(fd);
+}
+
+static void a_client_that_breaks_off_after_its_fin_leaves_nothing_behind(void **state)
+{
+    const struct world *w = *state;
+    static const char zeros[65536];
+    struct linger now = {.l_onoff = 1};
+    int fd = client(w);
+    say(fd, "GET /big/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+    struct pollfd p = {.fd = origin, .events = POLLOUT};
+    while (poll(&p, 1, 200) == 1) /* until nothing more goes */
+        assert_true(send(origin, zeros, sizeof zeros, MSG_NOSIGNAL | MSG_DONTWAIT) > 0);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(fd);
+    expect_no_sessions(w);
+    close(origin);
+}
+
+static void a_location_never_becomes_another_host(void **state)
+{
+    const struct world *w = *state;
+    static const char *const paths[] = {"//evil.example/", "/\\evil.example/", "/\t/evil.example/"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char answer[256];
+        int fd = client(w);
+        say(fd, "GET /big/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+        int origin = accept_origin(w);
+        assert_true(hear(origin, "\r\n\r\n"));
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 302 Found\r\nLocation: http://pub%s\r\nContent-Length: 0\r\n"
+                 "Connection: close\r\n\r\n",
+                 paths[i]);
+        say(origin, answer);
+        assert_true(hear(fd, "\r\n\r\n"));
+        const char *location = strstr(heard, "Location: ");
+        assert_non_null(location);
+        assert_true(strncmp(location, "Location: /evil", 15) == 0 ||
+                    strncmp(location, "Location: http://pub/", 21) == 0);
+        close(fd);
+        close(origin);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) /* one claim alone */
+        cmocka_set_test_filter(argv[1]);
 #define CLAIM(f) cmocka_unit_test_setup_teardown(f, start, stop)
     const struct CMUnitTest tests[] = {
         CLAIM(a_respond_route_answers_and_the_connection_stays),
@@ -516,6 +730,14 @@ int main(void)
         CLAIM(an_expectation_is_passed_on_and_answered),
         CLAIM(a_head_that_does_not_come_whole_gets_a_408),
         CLAIM(an_idle_connection_is_closed),
+        CLAIM(a_head_request_gets_the_head_alone),
+        CLAIM(a_body_of_many_small_chunks_comes_whole_to_the_origin),
+        CLAIM(an_origin_that_takes_no_body_gets_a_504),
+        CLAIM(an_idle_connection_outlives_its_snapshot),
+        CLAIM(a_chunked_body_outlives_its_snapshot),
+        CLAIM(a_plain_connection_stays_plain_when_its_listener_gets_tls),
+        CLAIM(a_client_that_breaks_off_after_its_fin_leaves_nothing_behind),
+        CLAIM(a_location_never_becomes_another_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
