@@ -213,6 +213,8 @@ static void on_connected(struct tcp *tcp)
         return;
     }
     tcp->flags &= (uint8_t)~CONNECTING;
+    if (tcp->flags & FINISHING && tcp->out.len == 0)
+        shut_writing(tcp);
     update_interest(tcp);
     if (tcp->stream.user->on_open)
         tcp->stream.user->on_open(tcp->stream.user_data);
