@@ -75,6 +75,15 @@ void text_add_parts(struct text *text, const struct str *parts, size_t count)
     }
 }
 
+/* All of `s` or nothing: an escape or a character is never cut in the middle. */
+static void add_whole(struct text *text, struct str s)
+{
+    if (s.len == 0 || text->cut || !text_reserve(text, s.len))
+        return;
+    memcpy(text->at + text->len, s.at, s.len);
+    text->len += s.len;
+}
+
 void text_add_z(struct text *text, const char *z)
 {
     text_add(text, str_from_z(z));
@@ -152,22 +161,33 @@ static bool is_deceptive(uint32_t c)
            (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
 }
 
+static void add_u(struct text *text, uint32_t code)
+{
+    char out[6] = {'\\',
+                   'u',
+                   hex_digits[code >> 12 & 15],
+                   hex_digits[code >> 8 & 15],
+                   hex_digits[code >> 4 & 15],
+                   hex_digits[code & 15]};
+    add_whole(text, str_from(out, sizeof out));
+}
+
 void text_add_escaped(struct text *text, struct str s)
 {
-    while (s.len != 0) {
+    while (s.len != 0 && !text->cut) {
         uint32_t code = 0;
         size_t len = utf8_at(s, &code);
         if (len == 0 || code < 0x20 || code == 0x7f) {
             unsigned char byte = (unsigned char)s.at[0];
             char out[4] = {'\\', 'x', hex_digits[byte >> 4], hex_digits[byte & 15]};
-            text_add(text, str_from(out, 4));
+            add_whole(text, str_from(out, 4));
             len = 1;
         } else if (code == '\\') {
-            text_add(text, STR("\\\\"));
+            add_whole(text, STR("\\\\"));
         } else if (is_deceptive(code)) {
-            text_printf(text, "\\u%04x", (unsigned)code);
+            add_u(text, code);
         } else {
-            text_add(text, str_sub(s, 0, len));
+            add_whole(text, str_sub(s, 0, len));
         }
         s = str_skip(s, len);
     }
@@ -176,7 +196,7 @@ void text_add_escaped(struct text *text, struct str s)
 void text_add_json(struct text *text, struct str s)
 {
     text_add_byte(text, '"');
-    while (s.len != 0) {
+    while (s.len != 0 && !text->cut) {
         size_t plain = 0; /* a run that needs nothing, taken at once */
         while (plain < s.len && (unsigned char)s.at[plain] >= 0x20 && s.at[plain] != '"' &&
                s.at[plain] != '\\' && (unsigned char)s.at[plain] < 0x7f)
@@ -188,46 +208,53 @@ void text_add_json(struct text *text, struct str s)
         uint32_t code = 0;
         size_t len = utf8_at(s, &code);
         if (len == 0) {
-            code = (unsigned char)s.at[0];
+            add_u(text, (unsigned char)s.at[0]);
             len = 1;
-            text_printf(text, "\\u%04x", (unsigned)code);
         } else if (code == '"' || code == '\\') {
-            text_add_byte(text, '\\');
-            text_add_byte(text, (char)code);
+            char out[2] = {'\\', (char)code};
+            add_whole(text, str_from(out, 2));
         } else if (code < 0x20 || is_deceptive(code)) {
-            text_printf(text, "\\u%04x", (unsigned)code);
+            add_u(text, code);
         } else {
-            text_add(text, str_sub(s, 0, len));
+            add_whole(text, str_sub(s, 0, len));
         }
         s = str_skip(s, len);
     }
     text_add_byte(text, '"');
 }
 
+/* The reference of a character that means something in HTML; empty for any other. */
+static struct str html_reference(uint32_t code)
+{
+    switch (code) {
+    case '&':
+        return STR("&amp;");
+    case '<':
+        return STR("&lt;");
+    case '>':
+        return STR("&gt;");
+    case '"':
+        return STR("&quot;");
+    case '\'':
+        return STR("&#39;");
+    default:
+        return (struct str){0};
+    }
+}
+
 void text_add_html(struct text *text, struct str s)
 {
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.at[i];
-        switch (c) {
-        case '&':
-            text_add(text, STR("&amp;"));
-            break;
-        case '<':
-            text_add(text, STR("&lt;"));
-            break;
-        case '>':
-            text_add(text, STR("&gt;"));
-            break;
-        case '"':
-            text_add(text, STR("&quot;"));
-            break;
-        case '\'':
-            text_add(text, STR("&#39;"));
-            break;
-        default:
-            if ((unsigned char)c >= 0x20 || c == '\t' || c == '\n')
-                text_add_byte(text, c);
-        }
+    while (s.len != 0 && !text->cut) {
+        uint32_t code = 0;
+        size_t len = utf8_at(s, &code);
+        struct str reference = html_reference(code);
+        if (len == 0)
+            add_whole(text, STR("\xef\xbf\xbd")); /* U+FFFD, as a browser would */
+        else if (reference.len != 0)
+            add_whole(text, reference);
+        else if ((code >= 0x20 && code < 0x7f) || code > 0x9f || code == '\t' || code == '\n')
+            add_whole(text, str_sub(s, 0, len));
+        s = str_skip(s, len ? len : 1);
     }
 }
 
@@ -243,7 +270,7 @@ void text_add_percent(struct text *text, struct str s, const char *keep)
         } else {
             unsigned char byte = (unsigned char)c;
             char out[3] = {'%', upper[byte >> 4], upper[byte & 15]};
-            text_add(text, str_from(out, 3));
+            add_whole(text, str_from(out, 3));
         }
     }
 }

@@ -2,7 +2,7 @@
  * Text is built by appending under a bound: the one way in this program to put bytes together, so
  * that no length is ever computed in a second place. The memory is the caller's (text_over) or an
  * arena's and grows (text_in). What does not fit is cut and remembered: text_ok() answers false,
- * and the caller says what that means.
+ * and the caller says what that means. The escaping functions cut between characters only.
  */
 #ifndef PC_BASE_TEXT_H
 #define PC_BASE_TEXT_H
@@ -37,12 +37,18 @@ void text_add_escaped(struct text *text, struct str s);
 /* A JSON string with its quotes (RFC 8259 7); invalid UTF-8, C1 and bidi marks are escaped: a byte
  * that is no UTF-8 as \u00NN. */
 void text_add_json(struct text *text, struct str s);
-/* For HTML text and attribute values: & < > " ' become references; control bytes but TAB and LF vanish. */
+/*
+ * For HTML text and attribute values: & < > " ' become references; control characters (C0 but TAB
+ * and LF, DEL, C1) vanish; a byte that is no UTF-8 becomes U+FFFD.
+ */
 void text_add_html(struct text *text, struct str s);
 /* Percent-encodes every byte that is not unreserved (RFC 3986 2.3) or in `keep`. */
 void text_add_percent(struct text *text, struct str s, const char *keep);
 
-static inline bool text_ok(const struct text *text) { return !text->cut; }
+static inline bool text_ok(const struct text *text)
+{
+    return !text->cut;
+}
 static inline struct str text_str(const struct text *text)
 {
     return (struct str){.at = text->at, .len = text->len};
