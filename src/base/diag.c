@@ -46,6 +46,7 @@ __attribute__((format(printf, 4, 0))) static void diag_add(struct diag *diag, en
     unsigned *count = level == DIAG_ERROR     ? &diag->errors
                       : level == DIAG_WARNING ? &diag->warnings
                                               : &diag->notices;
+    diag->hinted = NULL;
     if (++*count > ENTRIES_MAX)
         return;
     struct diag_entry *entry = ARENA_NEW(diag->arena, struct diag_entry);
@@ -62,7 +63,7 @@ __attribute__((format(printf, 4, 0))) static void diag_add(struct diag *diag, en
         diag->last->next = entry;
     else
         diag->first = entry;
-    diag->last = entry;
+    diag->last = diag->hinted = entry;
 }
 
 void diag_error(struct diag *diag, const struct diag_pos *pos, const char *format, ...)
@@ -91,11 +92,11 @@ void diag_notice(struct diag *diag, const struct diag_pos *pos, const char *form
 
 void diag_hint(struct diag *diag, const char *format, ...)
 {
-    if (diag->last == NULL)
+    if (diag->hinted == NULL)
         return;
     va_list args;
     va_start(args, format);
-    diag->last->hint = format_in(diag->arena, format, args);
+    diag->hinted->hint = format_in(diag->arena, format, args);
     va_end(args);
 }
 

@@ -1,6 +1,6 @@
 /*
- * What is wrong with a human's text (configuration, rules): collected, not printed at the first, and
- * rendered as
+ * What is wrong with a human's text (configuration, rules): collected, not printed at the first,
+ * and rendered as
  *
  *     portcullis.conf:17:9: unknown directive 'balanse' in a route
  *         17 |         balanse least-requests
@@ -36,6 +36,7 @@ struct diag_entry {
 struct diag {
     struct arena *arena;
     struct diag_entry *first, *last;
+    struct diag_entry *hinted; /* the entry added last; NULL when it was one too many */
     unsigned errors, warnings, notices;
 };
 
