@@ -30,6 +30,8 @@ struct codec_request {
     uint64_t body_in, body_out;   /* of the content alone */
     bool body_whole;              /* the request has been received entirely */
     bool wants_continue;          /* Expect: 100-continue, and nothing of the body has come */
+    struct message *trailers; /* received behind a chunked body; NULL: none. Set by on_body_end */
+    const struct message *answer_trailers; /* the user's, to be sent with the last piece, or NULL */
 };
 
 enum codec_state {
@@ -136,6 +138,9 @@ struct client_request {
     bool reusable;              /* valid with the last piece, and in on_end() */
     const char *why;            /* of a failure */
     uint64_t bytes_in;          /* of the answer, on the wire */
+    struct message *trailers;   /* received with the last piece; NULL: none */
+    const struct message
+        *request_trailers; /* the user's, to be sent with the last piece, or NULL */
 };
 
 struct client_user {

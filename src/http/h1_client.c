@@ -23,6 +23,7 @@ struct h1_client {
     struct text in; /* of a head that has not come whole; grows in the arena */
     struct h1_scan scan;
     struct h1_chunked chunked;
+    struct message trailers;
     uint64_t body_left, request_left;
     uint8_t reading;
     uint8_t request_framing; /* enum body_framing */
@@ -68,7 +69,8 @@ static void start_body(struct h1_client *c, bool more_here)
         break;
     case BODY_CHUNKED:
         c->reading = READ_CHUNKED;
-        h1_chunked_init(&c->chunked, c->limits, NULL);
+        message_init(&c->trailers, c->arena);
+        h1_chunked_init(&c->chunked, c->limits, &c->trailers);
         break;
     case BODY_TO_END:
         c->reading = READ_TO_END;
@@ -193,6 +195,8 @@ static void take_chunked(struct h1_client *c, struct str *bytes)
         }
         if (!done && bytes->len != 0)
             continue;
+        if (done && c->trailers.count != 0)
+            request->trailers = &c->trailers;
         if (done)
             whole(c, bytes->len != 0);
         if (held.len != 0 || done)
@@ -281,6 +285,17 @@ static bool send_head(struct client_request *request, const struct message *head
     return true;
 }
 
+static void send_end_with_trailers(struct h1_client *c, struct str piece)
+{
+    struct stream *stream = c->codec.stream;
+    if (piece.len != 0)
+        gather_send(stream, piece, STR("\r\n"));
+    struct text room = gather_room(stream);
+    if (h1_chunk_end(&room, c->codec.request->request_trailers) || h1_chunk_end(&room, NULL))
+        gather_add(stream, &room);
+    gather_flush(stream);
+}
+
 static void send_body(struct client_request *request, struct str piece, bool last)
 {
     struct h1_client *c = client_of(request->codec);
@@ -297,10 +312,14 @@ static void send_body(struct client_request *request, struct str piece, bool las
                                          : STR("\r\n");
         if (piece.len == 0 && !last)
             return;
+        bool trailers = last && request->request_trailers != NULL;
         struct text room = gather_room(stream);
         h1_chunk_head(&room, piece.len);
         gather_add(stream, &room);
-        gather_send(stream, piece, tail);
+        if (!trailers)
+            gather_send(stream, piece, tail);
+        else
+            send_end_with_trailers(c, piece);
     } else {
         if (piece.len > c->request_left) /* cannot be: the server codec counts too */
             piece = str_sub(piece, 0, c->request_left);

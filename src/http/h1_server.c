@@ -200,6 +200,18 @@ static bool begin(struct h1_server *h)
     return true;
 }
 
+static bool start_chunked(struct h1_server *h)
+{
+    struct arena *arena = h->request->message->arena;
+    struct message *trailers = ARENA_NEW(arena, struct message);
+    h->chunked = ARENA_NEW(arena, struct h1_chunked);
+    if (h->chunked == NULL || trailers == NULL)
+        return false;
+    message_init(trailers, arena);
+    h1_chunked_init(h->chunked, h->limits, trailers);
+    return true;
+}
+
 static bool start_body(struct h1_server *h)
 {
     const struct message *message = h->request->message;
@@ -210,11 +222,7 @@ static bool start_body(struct h1_server *h)
         return true;
     case BODY_CHUNKED:
         h->reading = READ_CHUNKED;
-        h->chunked = ARENA_NEW(message->arena, struct h1_chunked);
-        if (h->chunked == NULL)
-            return false;
-        h1_chunked_init(h->chunked, h->limits, NULL);
-        return true;
+        return start_chunked(h);
     default:
         h->reading = READ_DONE;
         h->request->body_whole = true;
@@ -331,6 +339,8 @@ static void take_chunked(struct h1_server *h, struct str *bytes)
         }
         deliver(h, piece);
         if (result == PARSE_DONE) {
+            if (h->request != NULL && h->chunked != NULL && h->chunked->trailers->count != 0)
+                h->request->trailers = h->chunked->trailers;
             if (h->reading == READ_CHUNKED)
                 body_whole(h);
             return;
@@ -560,6 +570,18 @@ static void send_chunk(struct h1_server *h, struct str piece, bool last)
     gather_send(stream, piece, tail);
 }
 
+/* The end mark with trailers: apart from the last piece, since they may be long. A trailer that
+ * must not be written leaves them all out. */
+static void send_chunk_end(struct h1_server *h)
+{
+    struct stream *stream = h->codec.stream;
+    struct text room = gather_room(stream);
+    if (!h1_chunk_end(&room, h->request->answer_trailers) && !h1_chunk_end(&room, NULL))
+        return;
+    h->request->bytes_out += room.len;
+    gather_add(stream, &room);
+}
+
 static void reset(struct codec_request *request);
 
 static void send_body(struct codec_request *request, struct str piece, bool last)
@@ -579,7 +601,12 @@ static void send_body(struct codec_request *request, struct str piece, bool last
         gather_send(h->codec.stream, piece, (struct str){0});
         break;
     case WRITE_CHUNKED:
-        send_chunk(h, piece, last);
+        if (last && request->answer_trailers != NULL) {
+            send_chunk(h, piece, false);
+            send_chunk_end(h);
+        } else {
+            send_chunk(h, piece, last);
+        }
         break;
     case WRITE_TO_END:
     case WRITE_TUNNEL:

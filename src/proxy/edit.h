@@ -10,12 +10,20 @@
 #include "proxy/template.h"
 
 struct exchange;
+struct message;
 
 /* Fills x->upstream_head and x->upstream_target. False when the result must not be sent: `*why`. */
 bool edit_request(struct exchange *x, const char **why) __attribute__((warn_unused_result));
 /* The path after the route's `rewrite`, canonical. False when it breaks the rules: `*why`. */
 bool edit_path(struct exchange *x, struct str *path, const char **why)
     __attribute__((warn_unused_result));
+/*
+ * The fields of a received trailer section that may go on, or NULL when there are none. Towards the
+ * origin only names that mean nothing to us: one that an origin merges into its head must not say
+ * what the head may not.
+ */
+const struct message *edit_trailers(struct exchange *x, const struct message *received,
+                                    bool to_origin);
 /* Edits x->answer, an origin's or ours. */
 void edit_answer(struct exchange *x);
 /* An origin's 1xx: only hop-by-hop fields go. */

@@ -199,6 +199,7 @@ static void send_kept_body(struct forward *f)
     struct iovec pieces[KEPT_PIECES_MAX];
     /* Kept bytes stay in x->body: the connection may prove stale. */
     int count = buf_iov(&x->body, pieces, KEPT_PIECES_MAX);
+    f->client.request_trailers = edit_trailers(x, x->request.trailers, true);
     for (int i = 0; i < count; i++) {
         bool last = i == count - 1 && x->request.body_whole;
         client_send_body(&f->client, str_from(pieces[i].iov_base, pieces[i].iov_len), last);
@@ -418,6 +419,8 @@ void forward_body_end(struct exchange *x)
     struct forward *f = x->forward;
     if (f == NULL || f->conn == NULL)
         return;
+    if (!x->tunnel)
+        f->client.request_trailers = edit_trailers(x, x->request.trailers, true);
     client_send_body(&f->client, (struct str){0}, true);
     if (x->tunnel)
         exchange_wait_quiet(x);
@@ -517,6 +520,8 @@ static void on_body(struct client_request *request, struct str piece, bool last)
         exchange_wait_quiet(x);
     else if (!last)
         exchange_wait_stream(x);
+    if (last && !x->tunnel && request->trailers != NULL)
+        x->request.answer_trailers = edit_trailers(x, request->trailers, false);
     if (last && !x->tunnel)
         release(f, request->reusable); /* the client may be slow; the connection need not wait */
     if (answer_piece(x, piece, last) && f->conn != NULL) {

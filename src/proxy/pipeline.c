@@ -188,8 +188,10 @@ static enum verdict judge_access(struct exchange *x)
         if (list == NULL)
             continue;
         const struct access_rule *rule = access_denies(list, &x->client, &denied);
-        if (!denied)
+        if (!denied) {
+            decide(x, ACCESS_STAGE_ADMIT, STR("allowed"), by[level], rule ? &rule->where : NULL);
             continue;
+        }
         return answer_refuse(x, 403, ACCESS_BY_ROUTE, by[level],
                              rule && !rule->allow ? STR("a deny line names this address")
                                                   : STR("no allow line names this address"),
@@ -410,6 +412,9 @@ static enum verdict phase_prepare(struct exchange *x)
     if (!edit_request(x, &why))
         return answer_refuse(x, 400, ACCESS_BY_PARSER, STR("prepare"), str_from_z(why),
                              &x->match.route->where);
+    if (x->match.route->strip || x->match.route->rewrite.count != 0)
+        decide(x, ACCESS_STAGE_PREPARE, x->match.route->strip ? STR("stripped") : STR("rewritten"),
+               x->upstream_target, &x->match.route->where);
     /* From here on the exchange needs its site, but no longer the whole configuration. */
     exchange_unpin_snapshot(x);
     return VERDICT_NEXT;
