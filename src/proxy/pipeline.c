@@ -414,7 +414,8 @@ static enum verdict phase_prepare(struct exchange *x)
                              &x->match.route->where);
     if (x->match.route->strip || x->match.route->rewrite.count != 0)
         decide(x, ACCESS_STAGE_PREPARE, x->match.route->strip ? STR("stripped") : STR("rewritten"),
-               x->upstream_target, &x->match.route->where);
+               str_sub(x->upstream_target, 0, str_find_byte(x->upstream_target, '?')),
+               &x->match.route->where);
     /* From here on the exchange needs its site, but no longer the whole configuration. */
     exchange_unpin_snapshot(x);
     return VERDICT_NEXT;
