@@ -44,7 +44,7 @@ Portcullis serves $root/examples/quickstart.conf. In another terminal:
     curl --cacert $run/state/ca/ca.pem https://localhost:8443/
     curl -i http://localhost:8080/              # redirects to HTTPS
     $binary status --control $run/control.sock
-    $binary reload --control $run/control.sock     # after editing the file
+    edit $examples/quickstart.conf             # an included file is read again when it changes
 
 or open https://localhost:8443/ in a browser (it warns: the local CA is installed nowhere).
 One line for a server of your own: $binary proxy :9443 localhost:3000

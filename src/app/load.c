@@ -98,6 +98,19 @@ static enum load_state fail(struct load *load, const char *why, struct watch *wa
     return finish(load, false, watch);
 }
 
+/* Its channel is closed: it has ended, or is about to. */
+static enum load_state fail_ended(struct load *load, struct watch *watch)
+{
+    char how[128] = "could not be started";
+    int wait_status;
+    if (load->pid > 0 && waitpid(load->pid, &wait_status, 0) == load->pid) {
+        child_end_text(wait_status, how, sizeof how);
+        load->pid = 0;
+    }
+    load_say(load, "error: the loader %s before its answer was complete", how);
+    return finish(load, false, watch);
+}
+
 /* One letter; LOAD_GOES_ON unless it was the last. */
 static enum load_state take(struct load *load, const struct letter *m, const int fds[2],
                             struct watch *watch)
@@ -136,7 +149,7 @@ enum load_state load_continue(struct load *load, struct watch *watch, uint64_t n
                 return fail(load, "reading the files took more than a minute: given up", watch);
             return LOAD_GOES_ON;
         case CHANNEL_GONE:
-            return fail(load, "the loader ended before its answer was complete", watch);
+            return fail_ended(load, watch);
         case CHANNEL_BAD:
             return fail(load, "the loader sent what it may not send", watch);
         case CHANNEL_LETTER:

@@ -50,8 +50,11 @@ static bool find_user(struct loader *l, struct str name, struct letter_settings 
 {
     out->uid = geteuid();
     out->gid = getegid();
-    if (geteuid() != 0)
-        return true;
+    if (geteuid() != 0) {
+        const struct passwd *self = getpwuid(geteuid());
+        return self == NULL ||
+               letter_set_text(out->user, sizeof out->user, str_from_z(self->pw_name));
+    }
     const struct passwd *user = look_up_user(l, name);
     if (user == NULL) {
         diag_error(&l->diag, NULL, "there is no user '%.*s' to run the worker as", STR_ARG(name));

@@ -1,13 +1,8 @@
 #include "app/supervisor.h"
 
+#include "app/change.h"
 #include "app/child.h"
-#include "app/control.h"
-#include "app/crew.h"
-#include "app/load.h"
-#include "app/log_files.h"
 #include "app/privilege.h"
-#include "app/status.h"
-#include "app/systemd.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -27,292 +22,6 @@
 #define RESTART_PAUSE_MS_MAX 5000
 /* A worker that lived this long was well. */
 #define RESTART_WELL_MS 10000
-
-enum phase {
-    PHASE_IDLE,
-    PHASE_LOADING, /* the loader reads and checks */
-    PHASE_TAKING,  /* the worker compiles */
-};
-
-struct supervisor {
-    const struct supervisor_conf *conf;
-    struct loader_conf loader_conf;
-    struct systemd systemd;
-    struct listeners listeners;
-    struct log_files logs;
-    struct control control;
-    struct watch watch;
-    struct secrets secrets;
-    struct crew crew;
-    struct status status;
-    int signals;
-    uint64_t now_ms;
-
-    /* What is served: form and packs of the last good load. Generation 0: nothing yet. */
-    struct load_form form;
-    int pack, keys;
-    uint64_t generation;
-
-    /* The change under way. */
-    enum phase phase;
-    struct load load;
-    struct hand *taking; /* the worker that compiles; perhaps a fresh one */
-    uint64_t taking_until_ms;
-    uint64_t last_generation; /* ever given out */
-    bool reload_wanted;       /* asked for while another was under way */
-    bool from_watch;          /* begun because a file had changed */
-
-    unsigned restarts;   /* in a row */
-    uint64_t restart_ms; /* when the worker is to be started again; 0: no */
-
-    bool stopping;
-    int exit_status;
-    bool ended;
-};
-
-/* ---- telling ---- */
-
-/* What loader or worker had to say; they are not trusted with the terminal's control bytes. */
-static void print_report(const struct load *load)
-{
-    for (size_t i = 0; i < load->report_len; i++) {
-        unsigned char c = (unsigned char)load->report[i];
-        if ((c < 0x20 && c != '\n' && c != '\t' && c != 0x1b) || c == 0x7f)
-            load->report[i] = '?';
-    }
-    if (load->report_len > 0 && write(STDERR_FILENO, load->report, load->report_len) < 0)
-        return;
-}
-
-static void answer_reloads(struct supervisor *s, bool ok)
-{
-    control_answer_all(&s->control, CONTROL_RELOAD, ok,
-                       str_from(s->load.report, s->load.report_len), s->now_ms);
-}
-
-static void stop(struct supervisor *s, int exit_status);
-
-/* ---- a load, step by step ---- */
-
-static void begin_load(struct supervisor *s, bool from_watch)
-{
-    if (s->stopping)
-        return;
-    if (s->phase != PHASE_IDLE) {
-        s->reload_wanted = true;
-        return;
-    }
-    s->from_watch = from_watch;
-    s->phase = PHASE_LOADING;
-    if (s->generation > 0)
-        systemd_notify(&s->systemd, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                       (unsigned long long)clock_mono_us());
-    /* A failure to start is found by load_continue() as a channel that is gone. */
-    if (!load_start(&s->load, &s->loader_conf, &s->watch))
-        log_error("the loader cannot be started");
-}
-
-static void end_change(struct supervisor *s)
-{
-    load_fini(&s->load);
-    s->phase = PHASE_IDLE;
-    s->taking = NULL;
-    systemd_notify(&s->systemd, "READY=1\nSTATUS=serving generation %llu",
-                   (unsigned long long)s->generation);
-    if (s->reload_wanted) {
-        s->reload_wanted = false;
-        begin_load(s, false);
-    }
-}
-
-/* The change is given up: everything stays, or goes back to, what is served. */
-static void refuse_change(struct supervisor *s, int first_status)
-{
-    print_report(&s->load);
-    if (s->generation == 0) {
-        load_fini(&s->load);
-        s->phase = PHASE_IDLE;
-        stop(s, first_status);
-        return;
-    }
-    load_say(&s->load, "refused: generation %llu serves on", (unsigned long long)s->generation);
-    log_error("the new configuration is refused: generation %llu serves on",
-              (unsigned long long)s->generation);
-    listeners_keep(&s->listeners, s->form.addrs, s->form.addr_count, NULL, NULL);
-    log_files_keep(&s->logs, &s->form);
-    status_set_refused(&s->status);
-    answer_reloads(s, false);
-    end_change(s);
-}
-
-static bool open_control(struct supervisor *s, const struct load_form *form)
-{
-    char why[512];
-    const struct letter_settings *now = &form->settings;
-    gid_t group = now->control_gid == UINT32_MAX ? (gid_t)-1 : (gid_t)now->control_gid;
-    s->control.worker = now->uid;
-    if (s->control.fd >= 0 && strcmp(s->control.path, now->control_path) == 0 &&
-        s->control.group == group)
-        return true;
-    if (s->control.fd >= 0 && strcmp(s->control.path, now->control_path) == 0)
-        control_close(&s->control);
-    if (control_open(&s->control, now->control_path, group, why, sizeof why))
-        return true;
-    load_say(&s->load, "error: %s", why);
-    return false;
-}
-
-/* Everything the supervisor itself has to bring: sockets, log files, the control socket. */
-static bool open_all(struct supervisor *s, const struct load_form *form)
-{
-    char memory[4096], why[512];
-    struct text errors = text_over(memory, sizeof memory / 2);
-    struct text notices = text_over(memory + sizeof memory / 2, sizeof memory / 2);
-    bool ok = listeners_want(&s->listeners, form->addrs, form->addr_count, load_form_threads(form),
-                             &errors, &notices);
-    struct str rest = text_str(&errors), line;
-    while (str_split(&rest, '\n', &line))
-        if (!str_empty(line))
-            load_say(&s->load, "error: %.*s", STR_ARG(line));
-    if (notices.len > 0)
-        load_say(&s->load, "notice: %.*s", STR_ARG(text_str(&notices)));
-    if (ok && !log_files_want(&s->logs, form, why, sizeof why)) {
-        load_say(&s->load, "error: %s", why);
-        ok = false;
-    }
-    return ok && open_control(s, form);
-}
-
-static void order_of(struct supervisor *s, bool of_load, struct crew_order *order)
-{
-    *order = (struct crew_order){
-        .form = of_load ? &s->load.form : &s->form,
-        .path = s->conf->path,
-        .generation = of_load ? s->last_generation : s->generation,
-        .pack = of_load ? s->load.pack : s->pack,
-        .keys = of_load ? s->load.keys : s->keys,
-        .listeners = &s->listeners,
-        .logs = &s->logs,
-        .secrets = &s->secrets,
-    };
-}
-
-/* The worker gets the new configuration, or a fresh one does when it could not follow. */
-static void hand_over(struct supervisor *s)
-{
-    struct crew_order order;
-    s->last_generation++;
-    order_of(s, true, &order);
-    struct hand *hand = s->crew.serving;
-    bool fresh = hand == NULL || load_form_wants_fresh_worker(&s->form, &s->load.form);
-    if (fresh) {
-        hand = crew_start(&s->crew, &order);
-        if (hand == NULL) {
-            load_say(&s->load, "error: a worker cannot be started: %s", strerror(errno));
-            refuse_change(s, 1);
-            return;
-        }
-    } else if (!crew_order(hand, &order)) {
-        crew_kill(hand); /* stuck; its end refuses the change */
-    }
-    s->phase = PHASE_TAKING;
-    s->taking = hand;
-    s->taking_until_ms = s->now_ms + CREW_READY_MS_MAX;
-}
-
-static void continue_load(struct supervisor *s)
-{
-    switch (load_continue(&s->load, &s->watch, s->now_ms)) {
-    case LOAD_GOES_ON:
-        return;
-    case LOAD_FAILED:
-        refuse_change(s, 2);
-        return;
-    case LOAD_OK:
-        break;
-    }
-    /* A file was touched, not changed. */
-    if (s->from_watch && load_same_pack(s->load.pack, s->pack) &&
-        load_same_pack(s->load.keys, s->keys)) {
-        answer_reloads(s, true);
-        end_change(s);
-        return;
-    }
-    if (!open_all(s, &s->load.form)) {
-        refuse_change(s, 1);
-        return;
-    }
-    hand_over(s);
-}
-
-static void unlisten(void *user, const struct letter_addr *addr)
-{
-    struct supervisor *s = user;
-    if (s->crew.serving != NULL)
-        crew_unlisten(s->crew.serving, addr);
-}
-
-/* An address that went from plain to TLS or back: the same sockets, served otherwise. */
-static void relisten_changed(struct supervisor *s)
-{
-    for (unsigned i = 0; i < s->load.form.addr_count; i++) {
-        const struct letter_addr *addr = &s->load.form.addrs[i];
-        struct listener_group *group = listeners_find(&s->listeners, addr);
-        if (group == NULL || group->addr.tls == addr->tls || s->crew.serving == NULL)
-            continue;
-        group->addr.tls = addr->tls;
-        crew_unlisten(s->crew.serving, addr);
-        if (!crew_listen(s->crew.serving, group))
-            crew_kill(s->crew.serving);
-    }
-}
-
-static void say_ready(struct supervisor *s)
-{
-    if (s->generation == 1) {
-        log_notice("serving %s", s->conf->path);
-        if (s->conf->banner != NULL) {
-            fputs(s->conf->banner, stdout);
-            fflush(stdout);
-        }
-        return;
-    }
-    if (s->from_watch)
-        log_notice("%s has changed: generation %llu is served", s->watch.what,
-                   (unsigned long long)s->generation);
-    else
-        log_notice("reloaded: generation %llu is served", (unsigned long long)s->generation);
-}
-
-/* Every thread serves by the new configuration. */
-static void commit(struct supervisor *s)
-{
-    struct hand *old = s->crew.serving;
-    print_report(&s->load);
-    s->crew.serving = s->taking;
-    s->generation = s->last_generation;
-    if (old != NULL && old != s->taking) {
-        load_say(&s->load, "a new worker has begun; the old one finishes what is open");
-        crew_drain(old, s->form.settings.drain_ms);
-    } else {
-        relisten_changed(s);
-    }
-    s->form = s->load.form;
-    listeners_keep(&s->listeners, s->form.addrs, s->form.addr_count, unlisten, s);
-    log_files_keep(&s->logs, &s->form);
-    if (s->pack >= 0)
-        close(s->pack);
-    if (s->keys >= 0)
-        close(s->keys);
-    s->pack = s->load.pack;
-    s->keys = s->load.keys;
-    s->load.pack = s->load.keys = -1;
-    status_set_served(&s->status, s->generation, s->form.warnings);
-    say_ready(s);
-    load_say(&s->load, "generation %llu is served", (unsigned long long)s->generation);
-    answer_reloads(s, true);
-    end_change(s);
-}
 
 /* ---- the worker ---- */
 
@@ -334,23 +43,36 @@ static void look_after_log(struct supervisor *s, unsigned slot)
             crew_kill(&s->crew.hands[i]);
 }
 
+/* The worker speaks with strangers: it gets no control bytes onto the terminal. */
+static void say_for_worker(struct load *load, const struct letter *m)
+{
+    char bytes[LETTER_TEXT_MAX];
+    for (size_t i = 0; i < m->u.text.len; i++) {
+        unsigned char c = (unsigned char)m->u.text.bytes[i];
+        bytes[i] = (c < 0x20 && c != '\n') || c >= 0x7f ? '?' : (char)c;
+    }
+    load_say(load, "%.*s", (int)m->u.text.len, bytes);
+}
+
 static void on_worker_message(struct supervisor *s, struct hand *hand, const struct letter *m)
 {
     bool of_change = s->phase == PHASE_TAKING && hand == s->taking;
     switch (m->kind) {
     case LETTER_READY:
         if (of_change && m->u.generation == s->last_generation)
-            commit(s);
+            change_commit(s);
+        else if (hand == s->crew.serving)
+            log_notice("a new worker serves (pid %d)", (int)hand->pid);
         break;
     case LETTER_TEXT:
         if (of_change)
-            load_say(&s->load, "%.*s", (int)m->u.text.len, m->u.text.bytes);
+            say_for_worker(&s->load, m);
         break;
     case LETTER_REFUSED:
         if (of_change && m->u.generation == s->last_generation) {
             if (hand != s->crew.serving)
                 crew_kill(hand);
-            refuse_change(s, 2);
+            change_refuse(s, 2);
         }
         break;
     case LETTER_LOG_WANTED:
@@ -391,9 +113,8 @@ static void receive_from(struct supervisor *s, struct hand *hand)
 
 static void restart_worker(struct supervisor *s)
 {
-    struct crew_order order;
+    struct crew_order order = change_served_order(s);
     s->restart_ms = 0;
-    order_of(s, false, &order);
     s->crew.serving = crew_start(&s->crew, &order);
     if (s->crew.serving == NULL) {
         log_error("a worker cannot be started: %s", strerror(errno));
@@ -427,7 +148,7 @@ static void on_worker_end(struct supervisor *s, struct hand *hand, int wait_stat
         plan_restart(s, lived_ms);
     if (of_change) {
         load_say(&s->load, "error: the worker ended while it took the configuration");
-        refuse_change(s, 1);
+        change_refuse(s, 1);
     }
     control_answer_all(&s->control, CONTROL_STATUS, false, STR("the worker has just ended\n"),
                        s->now_ms);
@@ -456,11 +177,10 @@ static bool anybody_left(const struct supervisor *s)
     return false;
 }
 
-static void stop(struct supervisor *s, int exit_status)
+static void stop(struct supervisor *s)
 {
     bool again = s->stopping;
     if (!again) {
-        s->exit_status = exit_status;
         systemd_notify(&s->systemd, "STOPPING=1");
         if (s->generation > 0)
             log_notice("stopping: open requests are given %u s", s->form.settings.drain_ms / 1000);
@@ -468,10 +188,10 @@ static void stop(struct supervisor *s, int exit_status)
     s->stopping = true;
     s->reload_wanted = false;
     if (s->phase != PHASE_IDLE) {
-        load_say(&s->load, "error: portcullis is being stopped");
-        answer_reloads(s, false);
         load_fini(&s->load);
         s->phase = PHASE_IDLE;
+        control_answer_all(&s->control, CONTROL_RELOAD, false, STR("portcullis is being stopped\n"),
+                           s->now_ms);
     }
     for (unsigned i = 0; i < CREW_MAX; i++) {
         struct hand *hand = &s->crew.hands[i];
@@ -495,14 +215,14 @@ static void on_signal(struct supervisor *s, uint32_t number)
 {
     switch (number) {
     case SIGHUP:
-        begin_load(s, false);
+        change_begin(s, CHANGE_ASKED);
         break;
     case SIGUSR1:
         reopen_logs(s);
         break;
     case SIGTERM:
     case SIGINT:
-        stop(s, 0);
+        stop(s);
         break;
     default: /* SIGCHLD: looked at in each turn */
         break;
@@ -517,10 +237,10 @@ static void on_command(void *user, struct control_client *client)
         if (s->stopping)
             control_answer(client, false, STR("portcullis is being stopped\n"), s->now_ms);
         else
-            begin_load(s, false);
+            change_begin(s, CHANGE_ASKED);
         break;
     case CONTROL_STOP:
-        stop(s, 0); /* answered when everything has ended */
+        stop(s); /* answered when everything has ended */
         break;
     case CONTROL_STATUS:
         status_begin(&s->status, s->now_ms);
@@ -587,7 +307,9 @@ static void turn(struct supervisor *s)
     read_signals(s);
     control_turn(&s->control, s->now_ms);
     if (s->phase == PHASE_LOADING)
-        continue_load(s);
+        change_continue(s);
+    if (s->stop_wanted && !s->stopping)
+        stop(s);
     for (unsigned i = 0; i < CREW_MAX; i++)
         if (s->crew.hands[i].pid > 0)
             receive_from(s, &s->crew.hands[i]);
@@ -595,7 +317,9 @@ static void turn(struct supervisor *s)
     watch_time(s);
     if (s->phase == PHASE_IDLE && !s->stopping && s->generation > 0 &&
         watch_look(&s->watch, s->now_ms))
-        begin_load(s, true);
+        change_begin(s, CHANGE_FILE);
+    if (s->phase == PHASE_IDLE && s->now_ms >= s->periodic_ms)
+        change_begin(s, CHANGE_PERIODIC);
     systemd_watchdog(&s->systemd, s->now_ms);
     s->ended = s->stopping && !anybody_left(s);
 }
@@ -621,7 +345,8 @@ static bool block_signals(struct supervisor *s)
 static bool init(struct supervisor *s, const struct supervisor_conf *conf)
 {
     memset(s, 0, sizeof *s);
-    s->conf = conf;
+    s->path = conf->path;
+    s->banner = conf->banner;
     s->pack = s->keys = -1;
     s->now_ms = clock_mono_ms();
     s->loader_conf = (struct loader_conf){
@@ -669,7 +394,7 @@ int supervisor_run(const struct supervisor_conf *conf)
         return 1;
     }
     log_notice("version " PC_VERSION ", configuration %s", conf->path);
-    begin_load(s, false);
+    change_begin(s, CHANGE_FIRST);
     while (!s->ended)
         turn(s);
     fini(s);
