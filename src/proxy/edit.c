@@ -302,15 +302,19 @@ static bool is_kept(const struct exchange *x, struct str name)
     return false;
 }
 
+/* What Connection names goes first: once it is gone itself, nobody knows what it named. */
 static void remove_hop_by_hop(struct message *message)
 {
     bool lists = message_get(message, HEADER_CONNECTION) != NULL;
-    for (uint32_t i = 0; i < message->count; i++) {
+    for (uint32_t i = 0; lists && i < message->count; i++) {
         struct field *field = &message->fields[i];
-        if (is_hop_by_hop(field->id) || (lists && field->id != HEADER_CONTENT_LENGTH &&
-                                         named_in_connection(message, field->name)))
+        if (field->id != HEADER_CONTENT_LENGTH && field->id != HEADER_CONNECTION &&
+            named_in_connection(message, field->name))
             field->flags |= FIELD_REMOVED;
     }
+    for (uint32_t i = 0; i < message->count; i++)
+        if (is_hop_by_hop(message->fields[i].id))
+            message->fields[i].flags |= FIELD_REMOVED;
 }
 
 /* What tells of the origin: its software, and doors beside ours. */
