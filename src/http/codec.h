@@ -64,7 +64,8 @@ struct codec_user {
 
 struct codec_ops {
     /*
-     * An answer's head. The codec settles framing and `close` for this client's version. A 1xx goes
+     * An answer's head. The codec settles framing and `close` for this client's version; where the
+     * caller has set `close`, this answer is the connection's last. A 1xx goes
      * out at once and another head follows; a 101 opens the tunnel. `whole`: no body follows. False
      * when the head must not be written (LESSONS: validated again); nothing went out then.
      */

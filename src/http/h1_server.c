@@ -500,7 +500,7 @@ static void settle_framing(struct h1_server *h, struct message *answer)
     bool unread =
         h->reading != READ_DONE &&
         (h->reading != READ_LENGTH || h->body_left > DISCARD_MAX || request->wants_continue);
-    if (unread || answer->framing == BODY_TO_END || h->flags & DRAINING)
+    if (answer->close || unread || answer->framing == BODY_TO_END || h->flags & DRAINING)
         h->flags |= CLOSE_AFTER;
     answer->close = (h->flags & CLOSE_AFTER) != 0;
 }

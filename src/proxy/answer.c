@@ -131,6 +131,8 @@ static void build_page(struct exchange *x, unsigned status)
         add(x, HEADER_ALLOW, STR("GET, HEAD"));
     if (status == 503 || status == 502)
         add(x, HEADER_RETRY_AFTER, STR("5"));
+    /* Who sends what can be read in two ways, or does not send at all, starts anew. */
+    x->answer.close = status == 400 || status == 408;
 }
 
 enum verdict answer_refuse(struct exchange *x, unsigned status, enum access_layer layer,
@@ -262,6 +264,7 @@ void answer_begin(struct exchange *x)
     x->record.response_type = message_value(&x->answer, HEADER_CONTENT_TYPE);
     x->answer_begun = true;
     if (whole) {
+        x->answer.framing = BODY_NONE; /* to HEAD the length is only declared */
         x->answer_ended = true;
         x->record.end = ACCESS_COMPLETE;
     }

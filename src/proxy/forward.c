@@ -487,6 +487,7 @@ static void on_head(struct client_request *request)
     if (binds_connection(&f->answer, HEADER_WWW_AUTHENTICATE))
         f->conn->bound = true;
     x->answer = f->answer;
+    x->answer.close = false; /* the origin's connection ends, not the client's */
     x->answer_is_origins = true;
     if (f->answer.status == 101) {
         x->tunnel = true;
