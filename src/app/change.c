@@ -60,6 +60,21 @@ static void end_change(struct supervisor *s)
     }
 }
 
+/*
+ * Sockets that were opened for a worker with more threads take part in the kernel's choice already,
+ * and closing one would reset what waits in it: the one that serves on takes them too.
+ */
+static void share_new_sockets(struct supervisor *s)
+{
+    struct hand *hand = s->crew.serving;
+    for (unsigned i = 0; hand != NULL && i < s->form.addr_count; i++) {
+        struct listener_group *group = listeners_find(&s->listeners, &s->form.addrs[i]);
+        if (group != NULL && !group->inherited && group->served < group->count &&
+            !crew_listen(hand, group, group->served))
+            crew_kill(hand);
+    }
+}
+
 /* The change is given up: everything stays, or goes back to, what is served. */
 void change_refuse(struct supervisor *s, int first_status)
 {
@@ -76,6 +91,7 @@ void change_refuse(struct supervisor *s, int first_status)
               (unsigned long long)s->generation);
     if (s->crew.serving == NULL && s->restart_ms == 0)
         s->restart_ms = s->now_ms;
+    share_new_sockets(s);
     listeners_keep(&s->listeners, s->form.addrs, s->form.addr_count, NULL, NULL);
     log_files_keep(&s->logs, &s->form);
     status_set_refused(&s->status);
@@ -212,7 +228,7 @@ static void relisten_changed(struct supervisor *s)
             continue;
         group->addr.tls = addr->tls;
         crew_unlisten(s->crew.serving, addr);
-        if (!crew_listen(s->crew.serving, group))
+        if (!crew_listen(s->crew.serving, group, 0))
             crew_kill(s->crew.serving);
     }
 }

@@ -88,14 +88,14 @@ static bool knows(const struct hand *hand, const struct letter_addr *addr)
     return false;
 }
 
-bool crew_listen(struct hand *hand, const struct listener_group *group)
+bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned first)
 {
     struct letter m;
     letter_init(&m, LETTER_LISTEN);
     m.u.listen.addr = group->addr;
     /* Every socket finds a thread, also when there are more sockets; a single one serves all. */
     unsigned count = group->inherited ? hand->threads : group->count;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = first; i < count; i++) {
         int fd = group->fds[group->inherited ? 0 : i];
         m.u.listen.thread = i % hand->threads;
         if (!channel_send(hand->channel, &m, &fd, 1))
@@ -109,7 +109,8 @@ bool crew_listen(struct hand *hand, const struct listener_group *group)
 static bool send_listeners(struct hand *hand, const struct listeners *listeners)
 {
     for (unsigned i = 0; i < listeners->count; i++)
-        if (!knows(hand, &listeners->groups[i]->addr) && !crew_listen(hand, listeners->groups[i]))
+        if (!knows(hand, &listeners->groups[i]->addr) &&
+            !crew_listen(hand, listeners->groups[i], 0))
             return false;
     return true;
 }

@@ -60,7 +60,8 @@ bool crew_send_secrets(struct hand *hand, const struct secrets *secrets)
     __attribute__((warn_unused_result));
 bool crew_send_log(struct hand *hand, const struct log_files *logs, unsigned slot)
     __attribute__((warn_unused_result));
-bool crew_listen(struct hand *hand, const struct listener_group *group)
+/* The sockets of a group from number `first` on. */
+bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned first)
     __attribute__((warn_unused_result));
 void crew_unlisten(struct hand *hand, const struct letter_addr *addr);
 bool crew_ask(struct hand *hand) __attribute__((warn_unused_result));

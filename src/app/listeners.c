@@ -261,6 +261,7 @@ void listeners_keep(struct listeners *listeners, const struct letter_addr *wante
                 wanted_still = true;
             }
         if (wanted_still) {
+            group->served = group->count;
             listeners->groups[kept++] = group;
             continue;
         }

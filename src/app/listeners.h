@@ -22,8 +22,9 @@ struct listener_group {
     struct letter_addr addr;
     int fds[THREADS_MAX];
     unsigned count;
-    bool inherited; /* one socket from systemd, shared by the threads */
-    bool ip4_only;  /* all addresses were wanted, but this host has no IPv6 */
+    unsigned served; /* so many of them the serving worker has */
+    bool inherited;  /* one socket from systemd, shared by the threads */
+    bool ip4_only;   /* all addresses were wanted, but this host has no IPv6 */
 };
 
 struct listeners {

@@ -16,6 +16,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -51,12 +52,16 @@ _given_ports = set()
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on and no other test was given."""
+    """A port that nobody listens on and no other test was given. From below the kernel's range of
+    ephemeral ports, where some client's own end could take it before it is listened on."""
     while True:
+        port = random.randrange(10000, 30000)
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as s:
-            s.bind((host, 0))
-            port = s.getsockname()[1]
+            try:
+                s.bind((host, port))
+            except OSError:
+                continue
         if port not in _given_ports:
             _given_ports.add(port)
             return port

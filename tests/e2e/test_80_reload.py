@@ -1,5 +1,6 @@
 """A reload swaps what is served inside the running worker; what is wrong is refused."""
 import signal
+import socket
 import time
 
 from conftest import cli, wait_for
@@ -125,6 +126,17 @@ def test_a_changed_number_of_workers_takes_a_fresh_worker(portcullis):
     status = p.status()
     assert status["worker_threads"] == 3 and status["worker_pid"] != old
     assert p.get().text == "two"
+
+
+def test_a_refused_fresh_worker_strands_no_connection(portcullis):
+    p = portcullis("workers 1\n" + HELLO)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        p.conf.write_text(p.conf.read_text().replace("workers 1", "workers 4")
+                          + f"listen http://127.0.0.1:{port}\n")
+        assert p.control("reload").returncode == 1
+    for _ in range(20):  # each goes to one of the sockets, by the kernel's choice
+        assert p.get().text == "one"
 
 
 def test_an_included_file_is_read_again_when_it_changes(portcullis):

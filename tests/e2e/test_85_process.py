@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -151,6 +152,28 @@ def test_a_worker_that_keeps_dying_is_replaced_with_pauses(portcullis):
 def worker_or_none(p):
     done = p.cli("status", "--json", "-c", str(p.conf))
     return json.loads(done.stdout).get("worker_pid") if done.returncode == 0 else None
+
+
+def test_session_tickets_outlive_the_worker(portcullis):
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\n"
+                   "site localhost -> respond 200 hello\n")
+    context = ssl.create_default_context(cafile=str(p.certs.ca))
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    def visit(session=None):
+        with socket.create_connection(("127.0.0.1", p.tls_port), 30) as tcp:
+            with context.wrap_socket(tcp, server_hostname="localhost", session=session) as tls:
+                tls.sendall(request)
+                assert b"hello" in tls.recv(4096)
+                return tls.session, tls.session_reused
+
+    session, reused = visit()
+    assert not reused
+    assert visit(session)[1]
+    os.kill(p.worker_pid(), signal.SIGKILL)
+    assert visit(session)[1]
+    assert p.reload().returncode == 0
+    assert visit(session)[1]
 
 
 def test_the_worker_ends_when_the_supervisor_is_killed(portcullis):
