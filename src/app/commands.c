@@ -19,6 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OPTION_NONE                                                                                \
+    {                                                                                              \
+        NULL, NULL, NULL, NULL                                                                     \
+    }
 #define OPTION_CONFIG                                                                              \
     {                                                                                              \
         "--config", "-c", "FILE", "the configuration"                                              \
@@ -57,7 +61,7 @@ static const struct command table[] = {
      "FROM TO...",
      2,
      64,
-     {{NULL}},
+     {OPTION_NONE},
      "serve one line without a file",
      "portcullis proxy :8443 localhost:3000\n\nFROM without a scheme speaks HTTPS, with a "
      "certificate of the local CA (tls internal); 80 and 8080 speak plain HTTP, as does "
@@ -134,17 +138,17 @@ static const struct command table[] = {
      "configuration|schema|vim|completion|log|man [COMMAND]",
      1,
      2,
-     {{NULL}},
+     {OPTION_NONE},
      "print what is made from the program's own tables",
      NULL,
      true,
      show_docs},
-    {"version", "", 0, 0, {{NULL}}, "print the version", NULL, false, show_version},
+    {"version", "", 0, 0, {OPTION_NONE}, "print the version", NULL, false, show_version},
     {"help",
      "[COMMAND]",
      0,
      1,
-     {{NULL}},
+     {OPTION_NONE},
      "print this, or the help of a command",
      NULL,
      false,

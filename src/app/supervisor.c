@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 /* The pauses before a worker that keeps ending is started again. */
-#define RESTART_PAUSE_MS 100
-#define RESTART_PAUSE_MS_MAX 5000
+#define RESTART_PAUSE_MS ((uint64_t)100)
+#define RESTART_PAUSE_MS_MAX ((uint64_t)5000)
 /* A worker that lived this long was well. */
 #define RESTART_WELL_MS 10000
 
