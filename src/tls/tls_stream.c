@@ -194,8 +194,7 @@ void tls_stream_info(const struct stream *stream, struct tls_info *info)
         (struct tls_info){.version = "", .cipher = "", .group = "", .name = str_from_z(tls->name)};
     if (!tls->open)
         return;
-    info->version =
-        gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3 ? "TLSv1.3" : "TLSv1.2";
+    info->version = gnutls_protocol_get_version(tls->session) == GNUTLS_TLS1_3 ? "1.3" : "1.2";
     const char *cipher = gnutls_ciphersuite_get(tls->session);
     info->cipher = cipher == NULL ? "" : cipher;
     const char *group = gnutls_group_get_name(gnutls_group_get(tls->session));

@@ -21,7 +21,7 @@
 #include "net/stream.h"
 
 struct tls_info {
-    const char *version; /* "TLSv1.3", "TLSv1.2"; "" before */
+    const char *version; /* "1.3", "1.2"; "" before */
     const char *cipher;  /* IANA name */
     const char *group;   /* "X25519" …, "" when resumed without one */
     struct str alpn;     /* empty: none agreed */
