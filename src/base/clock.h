@@ -7,7 +7,10 @@
 struct text;
 
 uint64_t clock_mono_us(void);
-static inline uint64_t clock_mono_ms(void) { return clock_mono_us() / 1000; }
+static inline uint64_t clock_mono_ms(void)
+{
+    return clock_mono_us() / 1000;
+}
 /* Since 1970-01-01 UTC. */
 uint64_t clock_wall_us(void);
 

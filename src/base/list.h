@@ -14,8 +14,14 @@ struct link {
 
 #define LIST_OF(link_at, type, member) ((type *)(void *)((char *)(link_at)-offsetof(type, member)))
 
-static inline void list_init(struct link *head) { head->prev = head->next = head; }
-static inline bool list_empty(const struct link *head) { return head->next == head; }
+static inline void list_init(struct link *head)
+{
+    head->prev = head->next = head;
+}
+static inline bool list_empty(const struct link *head)
+{
+    return head->next == head;
+}
 static inline bool link_linked(const struct link *link)
 {
     return link->next != NULL && link->next != link;

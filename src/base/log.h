@@ -1,7 +1,7 @@
 /*
- * What the operator reads on stderr: errors, warnings, notices, one line each, written at once by one
- * write(2). Not the access log. Whatever came from the network is passed through log_escape() or
- * printed by "%s" from text already escaped; as a last resort control bytes are replaced here.
+ * What the operator reads on stderr: errors, warnings, notices, one line each, written at once by
+ * one write(2). Not the access log. Whatever came from the network is passed through log_escape()
+ * or printed by "%s" from text already escaped; as a last resort control bytes are replaced here.
  */
 #ifndef PC_BASE_LOG_H
 #define PC_BASE_LOG_H

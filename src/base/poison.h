@@ -14,8 +14,14 @@
 
 #ifdef PC_ASAN
 #include <sanitizer/asan_interface.h>
-static inline void poison(void *at, size_t len) { ASAN_POISON_MEMORY_REGION(at, len); }
-static inline void unpoison(void *at, size_t len) { ASAN_UNPOISON_MEMORY_REGION(at, len); }
+static inline void poison(void *at, size_t len)
+{
+    ASAN_POISON_MEMORY_REGION(at, len);
+}
+static inline void unpoison(void *at, size_t len)
+{
+    ASAN_UNPOISON_MEMORY_REGION(at, len);
+}
 #else
 static inline void poison(void *at, size_t len)
 {

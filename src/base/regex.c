@@ -90,8 +90,7 @@ enum regex_result regex_match(const struct regex *regex, struct str subject, str
     if (scratch == NULL)
         return REGEX_LIMIT;
     PCRE2_SPTR at = (PCRE2_SPTR)(subject.at ? subject.at : "");
-    int count =
-        pcre2_match(regex->code, at, subject.len, 0, 0, scratch->data, scratch->context);
+    int count = pcre2_match(regex->code, at, subject.len, 0, 0, scratch->data, scratch->context);
     if (count == PCRE2_ERROR_NOMATCH)
         return REGEX_NO_MATCH;
     if (count < 0)

@@ -17,8 +17,8 @@ enum { REGEX_GROUPS_MAX = 10 }; /* $0 to $9 */
 enum regex_result { REGEX_MATCH, REGEX_NO_MATCH, REGEX_LIMIT };
 
 /*
- * Compiles; freed with the arena. NULL with the reason in `*why` (a static buffer of the thread) and
- * the offending byte in `*at`.
+ * Compiles; freed with the arena. NULL with the reason in `*why` (a static buffer of the thread)
+ * and the offending byte in `*at`.
  */
 struct regex *regex_new(struct arena *arena, struct str pattern, const char **why, size_t *at)
     __attribute__((warn_unused_result));

@@ -1,6 +1,7 @@
 /*
  * A string is a pointer and a length; it owns nothing and is not NUL-terminated. Bytes may have any
- * value. Whoever hands out a `struct str` says how long its bytes live, normally as long as an arena.
+ * value. Whoever hands out a `struct str` says how long its bytes live, normally as long as an
+ * arena.
  */
 #ifndef PC_BASE_STR_H
 #define PC_BASE_STR_H
@@ -17,8 +18,7 @@ struct str {
 };
 
 /* A literal; its length is known to the compiler. */
-#define STR(literal)                                                                               \
-    ((struct str){.at = "" literal, .len = sizeof(literal) - 1})
+#define STR(literal) ((struct str){.at = "" literal, .len = sizeof(literal) - 1})
 /* The same as an initializer of static tables. */
 #define STR_INIT(literal)                                                                          \
     {                                                                                              \
@@ -68,9 +68,18 @@ struct str str_lower(struct arena *arena, struct str s);
 __attribute__((format(printf, 2, 3))) struct str str_printf(struct arena *arena, const char *format,
                                                             ...);
 
-static inline bool str_empty(struct str s) { return s.len == 0; }
-static inline char char_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c; }
-static inline bool char_is_digit(char c) { return c >= '0' && c <= '9'; }
+static inline bool str_empty(struct str s)
+{
+    return s.len == 0;
+}
+static inline char char_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+static inline bool char_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
 static inline bool char_is_alpha(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

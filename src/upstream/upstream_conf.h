@@ -48,7 +48,7 @@ struct origin; /* run-time state of one origin in this thread */
 /* A connection to an origin, owned by whoever took it until it is given back or discarded. */
 struct origin_conn {
     struct addr local, peer; /* asked of the system once */
-    struct stream *stream; /* its user is set by whoever took it */
+    struct stream *stream;   /* its user is set by whoever took it */
     struct origin *origin;
     unsigned origin_index; /* in the upstream_conf it was taken for */
     bool reused;
