@@ -67,7 +67,7 @@ struct codec_ops {
      * An answer's head. The codec settles framing and `close` for this client's version; where the
      * caller has set `close`, this answer is the connection's last. A 1xx goes
      * out at once and another head follows; a 101 opens the tunnel. `whole`: no body follows. False
-     * when the head must not be written (LESSONS: validated again); nothing went out then.
+     * when the head must not be written (checked again, whoever made it); nothing went out then.
      */
     bool (*send_head)(struct codec_request *request, struct message *answer, bool whole);
     /* `last`: this is the end of the body. An empty last piece is fine. */
