@@ -724,6 +724,107 @@ static void a_location_never_becomes_another_host(void **state)
     }
 }
 
+/* What one origin connection hears from now on, until so many bytes have come. */
+static size_t hear_bytes(int fd, size_t want)
+{
+    size_t got = 0;
+    while (got < want) {
+        wait_readable(fd);
+        ssize_t n = recv(fd, heard, sizeof heard, 0);
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    return got;
+}
+
+static void a_put_on_a_stale_connection_is_repeated_with_its_whole_body(void **state)
+{
+    enum { FIRST = 20000, SECOND = 300000 };
+    static char body[SECOND + 1];
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /big/1 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_true(hear(fd, "\r\n\r\n"));
+    memset(body, 'x', sizeof body - 1);
+    body[FIRST] = '\0';
+    say(fd, "PUT /big/2 HTTP/1.1\r\nHost: pub\r\nContent-Length: 320000\r\n\r\n");
+    say(fd, body);
+    assert_true(hear(origin, "PUT /big/2 "));
+    close(origin);
+    body[FIRST] = 'x';
+    say(fd, body); /* more than is kept, while there is no origin */
+    origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "PUT /big/2 "));
+    size_t early = strlen(strstr(heard, "\r\n\r\n") + 4);
+    assert_int_equal(early + hear_bytes(origin, FIRST + SECOND - early), FIRST + SECOND);
+    say(origin, "HTTP/1.1 204 No Content\r\n\r\n");
+    assert_true(hear(fd, "204 No Content"));
+    close(fd);
+    close(origin);
+}
+
+static void a_connection_that_carries_who_the_client_is_stays_his(void **state)
+{
+    const struct world *w = *state;
+    int mallory = client(w), alice = client(w);
+    say(alice, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int hers = accept_origin(w);
+    assert_true(hear(hers, "\r\n\r\n"));
+    say(hers, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n");
+    assert_true(hear(alice, "\r\n\r\n"));
+    say(alice, "GET /app/in HTTP/1.1\r\nHost: pub\r\nAuthorization: NTLM abc\r\n\r\n");
+    assert_true(hear(hers, "Authorization: NTLM abc\r\n"));
+    say(hers, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_true(hear(alice, "\r\n\r\n"));
+    say(mallory, "GET /app/hers HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int another = accept_origin(w);
+    assert_true(hear(another, "GET /hers "));
+    close(alice);
+    assert_true(hear(hers, NULL)); /* ended with her, not pooled */
+    close(mallory);
+    close(hers);
+    close(another);
+}
+
+static void an_origin_that_says_more_than_its_answer_loses_its_connection(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n"
+                "Content-Length: 6\r\n\r\nforged");
+    assert_true(hear(fd, "ok"));
+    assert_null(strstr(heard, "forged"));
+    say(fd, "GET /app/2 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int fresh = accept_origin(w);
+    assert_true(hear(fresh, "GET /2 "));
+    close(fd);
+    close(origin);
+    close(fresh);
+}
+
+static void a_storm_of_1xx_is_a_bad_answer(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    for (int i = 0; i < 17; i++)
+        say(origin, "HTTP/1.1 103 Early Hints\r\n\r\n");
+    assert_true(hear(fd, "</html>"));
+    assert_non_null(strstr(heard, "502 Bad Gateway"));
+    close(fd);
+    close(origin);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) /* one claim alone */
@@ -756,6 +857,10 @@ int main(int argc, char **argv)
         CLAIM(a_plain_connection_stays_plain_when_its_listener_gets_tls),
         CLAIM(a_client_that_breaks_off_after_its_fin_leaves_nothing_behind),
         CLAIM(a_location_never_becomes_another_host),
+        CLAIM(a_put_on_a_stale_connection_is_repeated_with_its_whole_body),
+        CLAIM(a_connection_that_carries_who_the_client_is_stays_his),
+        CLAIM(an_origin_that_says_more_than_its_answer_loses_its_connection),
+        CLAIM(a_storm_of_1xx_is_a_bad_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
