@@ -306,6 +306,9 @@ static enum verdict serve_respond(struct exchange *x, const struct target *targe
     struct text text = text_in(x->arena, EXCHANGE_ARENA_BYTES);
     edit_values(x, &values);
     template_expand(&target->text, &values, target->text_place, &text);
+    if (!text_ok(&text))
+        return answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"),
+                             STR("the text does not fit into memory"), &target->where);
     return answer_text(x, target->status, target->content_type, text_str(&text));
 }
 

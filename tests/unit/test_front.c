@@ -825,6 +825,64 @@ static void a_storm_of_1xx_is_a_bad_answer(void **state)
     close(origin);
 }
 
+static uint64_t fail_at;
+
+static void fail_an_allocation(struct world *w)
+{
+    (void)w;
+    arena_fail_at(fail_at);
+}
+
+/* Plays origin and client of one exchange; true when the client got an answer of any kind. */
+static bool play(const struct world *w, const char *request)
+{
+    int fd = client(w), origin = -1;
+    bool answered = false;
+    char bytes[4096];
+    say(fd, request);
+    for (bool over = false; !over;) {
+        struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+                             {.fd = origin < 0 ? w->origin_fd : origin, .events = POLLIN}};
+        assert_true(poll(p, 2, WAIT_MS) > 0);
+        if (p[1].revents && origin < 0) {
+            origin = accept4(w->origin_fd, NULL, NULL, SOCK_CLOEXEC);
+        } else if (p[1].revents && recv(origin, bytes, sizeof bytes, 0) > 0) {
+            say(origin, "HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nLocation: /x\r\n"
+                        "Connection: close\r\nContent-Length: 2\r\n\r\nok");
+        }
+        if (p[0].revents) {
+            ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+            answered = answered || n > 0;
+            over = n <= 0;
+        }
+    }
+    if (origin >= 0)
+        close(origin);
+    close(fd);
+    return answered;
+}
+
+static void an_exchange_without_memory_ends_and_leaves_nothing_behind(void **state)
+{
+    struct world *w = *state;
+    static const char *const requests[] = {
+        "GET /app/a HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
+        "POST /big/a HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "GET /hello HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
+        "GET /none HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
+        for (fail_at = 1; fail_at < 60; fail_at++) {
+            on_loop(w, fail_an_allocation);
+            (void)play(w, requests[i]);
+        }
+    fail_at = 0;
+    on_loop(w, fail_an_allocation);
+    assert_true(play(w, requests[0]));
+    expect_no_sessions(w);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1) /* one claim alone */
@@ -861,6 +919,7 @@ int main(int argc, char **argv)
         CLAIM(a_connection_that_carries_who_the_client_is_stays_his),
         CLAIM(an_origin_that_says_more_than_its_answer_loses_its_connection),
         CLAIM(a_storm_of_1xx_is_a_bad_answer),
+        CLAIM(an_exchange_without_memory_ends_and_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
