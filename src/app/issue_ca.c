@@ -142,7 +142,8 @@ static size_t all_names(const struct issue_ca *ca, const struct str *extra, size
     for (size_t i = 0; i < machine_count; i++)
         add_name(names, &count, machine[i]);
     for (size_t i = 0; i < ca->prescan->host_count; i++)
-        add_name(names, &count, ca->prescan->hosts[i]);
+        if (!str_eq(ca->prescan->hosts[i], STR("*")))
+            add_name(names, &count, ca->prescan->hosts[i]);
     return count;
 }
 
@@ -178,12 +179,20 @@ static bool make_ca(struct issue_ca *ca, const struct str *extra, size_t extra_c
            write_pem(ca, path_of(ca, "ca.pem"), ca->ca_cert, 0644, why);
 }
 
-/* The first name that the CA may not sign for, or empty. */
+/*
+ * The first name that the CA may not sign for, or empty: of those asked for now, and of all that
+ * the file will ask for, so that no certificate is issued by a CA that the next site replaces.
+ */
 static struct str forbidden(const struct issue_ca *ca, const struct str *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (!tls_ca_permits(ca->ca_cert, names[i]))
             return names[i];
+    for (size_t i = 0; !ca->fits_file && i < ca->prescan->host_count; i++) {
+        struct str host = ca->prescan->hosts[i];
+        if (!str_eq(host, STR("*")) && !tls_ca_permits(ca->ca_cert, host))
+            return host;
+    }
     return STR("");
 }
 
@@ -212,6 +221,7 @@ static bool have_ca(struct issue_ca *ca, const struct str *names, size_t count, 
                     "a local CA %s: %.*s/ca/ca.pem (portcullis cert trust installs "
                     "it in this machine's store)",
                     verb, STR_ARG(ca->prescan->state_dir));
+        ca->fits_file = true;
         return make_ca(ca, names, count, why);
     }
     struct str name = forbidden(ca, names, count);
@@ -220,10 +230,11 @@ static bool have_ca(struct issue_ca *ca, const struct str *names, size_t count, 
                     "a new local CA %s, since the old one may not sign for %.*s: install it again "
                     "where the old one is trusted (portcullis cert trust)",
                     verb, STR_ARG(name));
-    else if (!ca_lives(ca))
+    else if (!ca->fits_file && !ca_lives(ca))
         diag_notice(ca->diag, NULL, "a new local CA %s, since the old one expires", verb);
     else
-        return true;
+        return ca->fits_file = true;
+    ca->fits_file = true;
     return make_ca(ca, names, count, why);
 }
 

@@ -20,6 +20,7 @@ struct issue_ca {
     struct diag *diag; /* for notices */
     bool write;        /* false: `check` */
     bool opened;
+    bool fits_file;             /* the CA is good for all names of the file: looked at once */
     struct str ca_cert, ca_key; /* PEM */
 };
 

@@ -18,7 +18,8 @@
 
 /* Of all that can be said about a load; a file of 10,000 wrong lines is answered by its first. */
 #define REPORT_BYTES_MAX ((size_t)512 * 1024)
-#define REPORT_ARENA_BYTES ((size_t)16 * 1024 * 1024)
+/* What is read of internal certificates lies in it too: some KiB each. */
+#define REPORT_ARENA_BYTES ((size_t)256 * 1024 * 1024)
 
 struct loader {
     int channel;

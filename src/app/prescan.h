@@ -10,7 +10,7 @@
 struct prescan {
     struct str state_dir;    /* absolute; the default where the file says none */
     struct str control_path; /* absolute */
-    struct str *hosts;       /* of all sites, without `*` */
+    struct str *hosts;       /* of the sites with `tls internal`; `*` is one */
     size_t host_count;
 };
 

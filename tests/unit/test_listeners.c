@@ -1,0 +1,163 @@
+#include "app/listeners.h"
+
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct texts {
+    char why_bytes[1024], notice_bytes[256];
+    struct text why, notices;
+};
+
+static void init_texts(struct texts *t)
+{
+    t->why = text_over(t->why_bytes, sizeof t->why_bytes);
+    t->notices = text_over(t->notice_bytes, sizeof t->notice_bytes);
+}
+
+/* A listening socket on loopback and its address. */
+static int foreign(struct letter_addr *out)
+{
+    struct sockaddr_storage sa;
+    struct addr addr = {.family = ADDR_IP4, .ip = {127, 0, 0, 1}};
+    socklen_t len = addr_to_sockaddr(&addr, &sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    len = sizeof sa;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    assert_true(addr_from_sockaddr(&addr, (struct sockaddr *)&sa, len));
+    *out = letter_addr_from(&addr, false, false);
+    return fd;
+}
+
+/* A port that was free a moment ago. */
+static struct letter_addr free_addr(void)
+{
+    struct letter_addr addr;
+    close(foreign(&addr));
+    return addr;
+}
+
+static void a_group_has_a_socket_for_each_thread_and_never_shrinks(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addr = free_addr();
+    init_texts(&t);
+    listeners_init(&l);
+    assert_true(listeners_want(&l, &addr, 1, 2, &t.why, &t.notices));
+    assert_int_equal(listeners_find(&l, &addr)->count, 2);
+    assert_true(listeners_want(&l, &addr, 1, 4, &t.why, &t.notices));
+    assert_int_equal(listeners_find(&l, &addr)->count, 4);
+    assert_true(listeners_want(&l, &addr, 1, 1, &t.why, &t.notices));
+    assert_int_equal(listeners_find(&l, &addr)->count, 4);
+    assert_int_equal(l.count, 1);
+    listeners_fini(&l);
+}
+
+static unsigned gone_count;
+
+static void count_gone(void *user, const struct letter_addr *addr)
+{
+    (void)user;
+    (void)addr;
+    gone_count++;
+}
+
+static void only_what_is_no_longer_wanted_is_closed(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addrs[2] = {free_addr(), free_addr()};
+    init_texts(&t);
+    listeners_init(&l);
+    assert_true(listeners_want(&l, addrs, 2, 1, &t.why, &t.notices));
+    int kept = listeners_find(&l, &addrs[1])->fds[0];
+    gone_count = 0;
+    listeners_keep(&l, &addrs[1], 1, count_gone, NULL);
+    assert_int_equal(gone_count, 1);
+    assert_null(listeners_find(&l, &addrs[0]));
+    assert_int_equal(listeners_find(&l, &addrs[1])->fds[0], kept);
+    listeners_fini(&l);
+}
+
+static void a_held_address_is_named_and_nothing_stays_open(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addrs[2] = {free_addr()};
+    int pipe_fds[2];
+    assert_int_equal(pipe(pipe_fds), 0);
+    int fd = foreign(&addrs[1]);
+    pid_t holder = fork(); /* what our own process holds is not in the way */
+    if (holder == 0) {
+        char byte;
+        close(pipe_fds[1]);
+        _exit(read(pipe_fds[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    close(fd);
+    init_texts(&t);
+    listeners_init(&l);
+    assert_false(listeners_want(&l, addrs, 2, 1, &t.why, &t.notices));
+    assert_true(str_find(text_str(&t.why), STR("is held by test_listeners (pid ")) != SIZE_MAX);
+    assert_int_equal(l.count, 0);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    listeners_fini(&l);
+}
+
+static void sockets_of_our_own_are_not_in_the_way(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr one = free_addr();
+    struct letter_addr all = {.family = ADDR_IP6, .any_family = 1, .port = one.port};
+    struct letter_addr both[2] = {one, all};
+    init_texts(&t);
+    listeners_init(&l);
+    assert_true(listeners_want(&l, &one, 1, 1, &t.why, &t.notices));
+    assert_true(listeners_want(&l, both, 2, 1, &t.why, &t.notices));
+    listeners_fini(&l);
+}
+
+static void a_socket_from_systemd_is_taken_by_its_address(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addr;
+    init_texts(&t);
+    listeners_init(&l);
+    int fd = foreign(&addr);
+    listeners_inherit(&l, fd, 1);
+    assert_true(listeners_want(&l, &addr, 1, 4, &t.why, &t.notices));
+    struct listener_group *group = listeners_find(&l, &addr);
+    assert_true(group->inherited);
+    assert_int_equal(group->count, 1);
+    assert_int_equal(group->fds[0], fd);
+    listeners_fini(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_group_has_a_socket_for_each_thread_and_never_shrinks),
+        cmocka_unit_test(only_what_is_no_longer_wanted_is_closed),
+        cmocka_unit_test(a_held_address_is_named_and_nothing_stays_open),
+        cmocka_unit_test(sockets_of_our_own_are_not_in_the_way),
+        cmocka_unit_test(a_socket_from_systemd_is_taken_by_its_address),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
