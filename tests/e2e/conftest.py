@@ -36,6 +36,10 @@ PATIENCE = 30.0
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: moves hundreds of megabytes (-m 'not slow' leaves it out)")
+
+
 def wait_for(condition, what="a condition", timeout=PATIENCE, every=0.02):
     """The first true value of condition(), which is asked again until then."""
     end = time.monotonic() + timeout
