@@ -197,7 +197,7 @@ static bool values_in_place(const struct template *t)
         return true;
     if (first->value == TEMPLATE_PATH)
         return true;
-    bool scheme = first->value == TEMPLATE_SCHEME;
+    bool scheme = first->value == TEMPLATE_SCHEME, host = false;
     for (size_t i = 0; i < t->count; i++) {
         const struct template_piece *piece = &t->pieces[i];
         struct str text = piece->text;
@@ -214,6 +214,9 @@ static bool values_in_place(const struct template *t)
         if (piece->value == TEMPLATE_TEXT &&
             (str_find_byte(text, '/') != SIZE_MAX || str_find_byte(text, '?') != SIZE_MAX))
             return true; /* the host has ended */
+        if (piece->value == TEMPLATE_PATH && host)
+            return true; /* it begins with '/', so the host has ended here too */
+        host |= text.len != 0 || piece->value == TEMPLATE_HOST;
         if (piece->value != TEMPLATE_TEXT && piece->value != TEMPLATE_HOST && !(i == 0 && scheme))
             return false;
     }
