@@ -49,10 +49,24 @@ void gather_add(struct stream *stream, const struct text *written)
     loop_defer(stream_loop(stream), &gather.task);
 }
 
+/* False when there is no room. */
+static bool keep_small(struct stream *stream, struct str piece, struct str tail)
+{
+    struct text room = gather_room(stream);
+    text_add(&room, piece);
+    text_add(&room, tail);
+    if (!text_ok(&room))
+        return false;
+    gather_add(stream, &room);
+    return true;
+}
+
 void gather_send(struct stream *stream, struct str piece, struct str tail)
 {
     struct iovec iov[3];
     int count = 0;
+    if (piece.len + tail.len <= GATHER_SMALL && keep_small(stream, piece, tail))
+        return;
     if (gather.owner == stream && gather.len != 0) {
         iov[count++] = (struct iovec){.iov_base = gather.bytes, .iov_len = gather.len};
         gather.owner = NULL;

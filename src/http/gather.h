@@ -14,7 +14,11 @@ struct text;
 struct text gather_room(struct stream *stream);
 /* Keeps what was written into the room for the stream; it goes with its next send. */
 void gather_add(struct stream *stream, const struct text *written);
-/* Sends what is kept for this stream, then `piece`, then `tail`. */
+/*
+ * Sends what is kept for this stream, then `piece`, then `tail`. Small pieces are kept too, until a
+ * larger one, gather_flush() or the end of the turn: a body of one-byte chunks is no send for each.
+ */
+#define GATHER_SMALL ((size_t)256)
 void gather_send(struct stream *stream, struct str piece, struct str tail);
 /* Before a stream is closed: sends what is kept for it. */
 void gather_flush(struct stream *stream);

@@ -302,8 +302,10 @@ static void send_body(struct client_request *request, struct str piece, bool las
     struct stream *stream = c->codec.stream;
     if (c->tunnel) {
         gather_send(stream, piece, (struct str){0});
-        if (last)
+        if (last) {
+            gather_flush(stream);
             stream_finish(stream);
+        }
         return;
     }
     if (c->request_framing == BODY_CHUNKED) {
@@ -326,8 +328,10 @@ static void send_body(struct client_request *request, struct str piece, bool las
         c->request_left -= piece.len;
         gather_send(stream, piece, (struct str){0});
     }
-    if (last)
+    if (last) {
         request->request_sent = c->request_left == 0;
+        gather_flush(stream);
+    }
 }
 
 static void pause_answer(struct client_request *request, bool paused)

@@ -618,8 +618,10 @@ static void send_body(struct codec_request *request, struct str piece, bool last
     default:
         return;
     }
-    if (last && h->writing == WRITE_TUNNEL)
+    if (last && h->writing == WRITE_TUNNEL) {
+        gather_flush(h->codec.stream);
         stream_finish(h->codec.stream);
+    }
     if (last)
         answer_written(h);
 }

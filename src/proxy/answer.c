@@ -11,6 +11,8 @@
 #define PAGE_BYTES_MAX ((size_t)4 * 1024)
 /* So much of a file is read at a time; the backlog bound holds for it too. */
 #define FILE_PIECE_BYTES ((size_t)64 * 1024)
+/* A client that takes everything at once gets so many pieces before others have their turn. */
+enum { FILE_PIECES_PER_TURN = 16 };
 
 /* ---- building ---- */
 
@@ -209,11 +211,31 @@ bool answer_piece(struct exchange *x, struct str piece, bool last)
     return backlog > EXCHANGE_BACKLOG_MAX;
 }
 
+static void send_file(struct exchange *x);
+
+static void send_more(struct loop_task *task)
+{
+    struct exchange *x = LIST_OF(task, struct exchange, more_task);
+    x->more_posted = false;
+    if (x->done)
+        exchange_free(x);
+    else if (!x->answer_ended)
+        send_file(x);
+}
+
 static void send_file(struct exchange *x)
 {
     static _Thread_local char piece[FILE_PIECE_BYTES];
     bool full = false;
-    while (!full && !x->done) {
+    if (x->more_posted)
+        return;
+    for (int pieces = 0; !full && !x->done; pieces++) {
+        if (pieces == FILE_PIECES_PER_TURN) { /* a fast reader of a big file is not alone */
+            x->more_posted = true;
+            x->more_task.run = send_more;
+            loop_post(x->front->loop, &x->more_task);
+            return;
+        }
         ssize_t got = files_body_read(x->content.file, piece, sizeof piece);
         if (got <= 0 || (uint64_t)got > x->content.left) { /* it shrank, or the disk failed: what
                                                               was announced cannot come */

@@ -66,12 +66,11 @@ static bool named_in_connection(const struct message *message, struct str name)
 /* Does the configuration set this name towards some origin? Then no client may. */
 static bool set_by_us(const struct exchange *x, struct str name)
 {
-    char lower[64];
-    if (x->snapshot == NULL || x->snapshot->request_names.count == 0 || name.len > sizeof lower)
+    if (x->snapshot == NULL || x->snapshot->request_names.count == 0)
         return false;
-    for (size_t i = 0; i < name.len; i++)
-        lower[i] = char_lower(name.at[i]);
-    return map_get(&x->snapshot->request_names, str_from(lower, name.len)) != NULL;
+    struct str lower = str_lower(x->arena, name);
+    /* Without memory it is taken for ours: what is in doubt does not go on. */
+    return lower.at == NULL || map_get(&x->snapshot->request_names, lower) != NULL;
 }
 
 static bool reaches_origin(const struct exchange *x, const struct field *field, bool lists_more)

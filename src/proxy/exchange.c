@@ -48,10 +48,14 @@ void exchange_unpin_snapshot(struct exchange *x)
     x->listener = NULL;
 }
 
+void exchange_free(struct exchange *x)
+{
+    arena_end(x->arena);
+}
+
 static void free_arena(struct loop_task *task)
 {
-    struct exchange *x = LIST_OF(task, struct exchange, free_task);
-    arena_end(x->arena);
+    exchange_free(LIST_OF(task, struct exchange, free_task));
 }
 
 void exchange_end(struct exchange *x)
@@ -64,5 +68,6 @@ void exchange_end(struct exchange *x)
     exchange_set_site(x, NULL);
     front_count(&x->front->counters.exchanges, UINT64_MAX); /* minus one */
     x->free_task.run = free_arena;
-    loop_defer(x->front->loop, &x->free_task);
+    if (!x->more_posted)
+        loop_defer(x->front->loop, &x->free_task);
 }

@@ -96,6 +96,9 @@ struct exchange {
     struct compress_plan plan;
     struct encoder *encoder;
     bool flush_each; /* the encoder is flushed with each piece */
+    /* A file's next pieces, in the loop's next turn. While it is posted the memory stays. */
+    struct loop_task more_task;
+    bool more_posted;
 
     /* Given by the pipeline: the answer in x->answer is ready (an origin's head, or a refusal). */
     void (*resume)(struct exchange *x);
@@ -115,8 +118,9 @@ static inline struct exchange *exchange_of(struct codec_request *request)
 /* NULL without memory. The snapshot, if any, is pinned. */
 struct exchange *exchange_new(struct front *front, struct session *session)
     __attribute__((warn_unused_result));
-/* Everything but the memory, which goes at the end of the turn. */
+/* Everything but the memory, which goes at the end of the turn, or with the posted task. */
 void exchange_end(struct exchange *x);
+void exchange_free(struct exchange *x);
 
 /* Pins the site's part (once). */
 void exchange_set_site(struct exchange *x, struct site *site);

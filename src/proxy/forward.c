@@ -179,6 +179,13 @@ static void release(struct forward *f, bool reusable)
         upstream_discard(upstreams_of(f), conn);
 }
 
+void forward_timed_out(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f != NULL && f->conn != NULL)
+        upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
+}
+
 void forward_end(struct exchange *x)
 {
     struct forward *f = x->forward;

@@ -20,6 +20,8 @@ enum verdict forward_start(struct exchange *x);
 void forward_body(struct exchange *x, struct str piece);
 void forward_body_end(struct exchange *x);
 void forward_drained(struct exchange *x);
+/* The origin was silent for too long: a failure of its own. */
+void forward_timed_out(struct exchange *x);
 /* Gives up: the connection is closed. Harmless when there is none. */
 void forward_end(struct exchange *x);
 
