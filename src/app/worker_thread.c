@@ -4,6 +4,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "proxy/snapshot.h"
+#include "upstream/name_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,21 @@ static void wake_main(const struct worker_thread *t)
         return;
 }
 
+/* One thread asks; the others would only warn of the same. */
+static void check_names(struct worker_thread *t, const struct snapshot *s)
+{
+    if (t->conf.thread != 0)
+        return;
+    name_check_end(t->names);
+    t->names = name_check_new(t->resolver);
+    for (size_t i = 0; i < s->site_count && t->names != NULL; i++)
+        for (size_t n = 0; n < s->sites[i]->route_count; n++)
+            for (const struct target *target = &s->sites[i]->routes[n].target; target != NULL;
+                 target = target->otherwise)
+                if (target->upstream != NULL)
+                    name_check_add(t->names, target->upstream);
+}
+
 static void make_call(struct call *call)
 {
     struct worker_thread *t = call->thread;
@@ -41,6 +57,7 @@ static void make_call(struct call *call)
         front_set_logs(t->front, call->logs, call->log_count);
         front_use(t->front, call->snapshot);
         atomic_store(&t->in_use, call->snapshot->generation);
+        check_names(t, call->snapshot);
         break;
     case CALL_LISTEN:
         if (!front_listen(t->front, &call->addr, call->flag, call->fd))
@@ -57,6 +74,8 @@ static void make_call(struct call *call)
         atomic_store(&t->idle, front_idle(t->front));
         break;
     case CALL_END:
+        name_check_end(t->names);
+        t->names = NULL;
         front_end(t->front);
         t->front = NULL;
         loop_stop(t->loop);
