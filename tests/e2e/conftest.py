@@ -501,7 +501,9 @@ class Origin:
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        for sock in self.open:
+        for sock in self.open:  # a thread that waits for one holds it open: only this ends it
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
             with contextlib.suppress(OSError):
                 sock.close()
 
