@@ -43,6 +43,7 @@ void change_begin(struct supervisor *s, enum change_reason reason)
         systemd_notify(&s->systemd, "RELOADING=1\nMONOTONIC_USEC=%llu",
                        (unsigned long long)clock_mono_us());
     /* A failure to start is found by load_continue() as a channel that is gone. */
+    s->loader_conf.served_pack = reason >= CHANGE_FILE ? s->pack : -1;
     if (!load_start(&s->load, &s->loader_conf, &s->watch))
         log_error("the loader cannot be started");
 }

@@ -10,11 +10,15 @@
 
 #include <sys/types.h>
 
+/* Where a kept descriptor stands in the child. */
+#define CHILD_KEPT 4
+
 /*
- * `run` gets the child's end and must not return. The parent's end is put into `*channel`.
- * -1 with errno when there can be no child.
+ * `run` gets the child's end and must not return. The parent's end is put into `*channel`. `kept`
+ * is one further descriptor that the child has as CHILD_KEPT, or -1: none. -1 with errno when there
+ * can be no child.
  */
-pid_t child_start(void (*run)(int channel, void *argument), void *argument, int *channel)
+pid_t child_start(void (*run)(int channel, void *argument), void *argument, int kept, int *channel)
     __attribute__((warn_unused_result));
 
 /* In the child, again after its user has changed, which takes the arrangement away. */

@@ -153,7 +153,7 @@ struct hand *crew_start(struct crew *crew, const struct crew_order *order)
     struct worker_conf conf = {.uid = order->form->settings.uid, .gid = order->form->settings.gid};
     memcpy(conf.user, order->form->settings.user, sizeof conf.user);
     memset(hand, 0, sizeof *hand);
-    pid_t pid = child_start(worker_main, &conf, &hand->channel);
+    pid_t pid = child_start(worker_main, &conf, -1, &hand->channel);
     if (pid < 0)
         return NULL;
     hand->pid = pid;

@@ -75,7 +75,7 @@ bool load_start(struct load *load, struct loader_conf *conf, struct watch *watch
     load_init(load);
     clock_gettime(CLOCK_REALTIME, &load->began);
     watch_begin(watch);
-    load->pid = child_start(loader_main, conf, &load->channel);
+    load->pid = child_start(loader_main, conf, conf->served_pack, &load->channel);
     if (load->pid < 0) {
         load->pid = 0;
         load_say(load, "error: the loader cannot be started: %s", strerror(errno));

@@ -1,6 +1,7 @@
 #include "app/loader.h"
 
 #include "app/channel.h"
+#include "app/child.h"
 #include "app/issue_ca.h"
 #include "app/state_dir.h"
 #include "base/arena.h"
@@ -235,10 +236,23 @@ static void send_loaded(struct loader *l, bool ok)
         _exit(1);
 }
 
+static bool keep_main_file(struct loader *l, struct str path)
+{
+    struct source_set *served = source_set_unpack(CHILD_KEPT, -1);
+    if (served == NULL)
+        return false;
+    const struct source *s = source_get(served, SOURCE_CONF, path);
+    bool kept = s != NULL && s->why.len == 0 && source_put(l->sources, SOURCE_CONF, path, s->bytes);
+    source_set_end(served);
+    return kept;
+}
+
 static bool load(struct loader *l)
 {
     struct str path = str_from_z(l->conf->path);
-    if (l->conf->text.at != NULL && !source_put(l->sources, SOURCE_CONF, path, l->conf->text)) {
+    bool kept = l->conf->text.at != NULL ? source_put(l->sources, SOURCE_CONF, path, l->conf->text)
+                                         : l->conf->served_pack < 0 || keep_main_file(l, path);
+    if (!kept) {
         diag_error(&l->diag, NULL, "no memory");
         return false;
     }

@@ -13,6 +13,10 @@ struct loader_conf {
     const char *path; /* of the configuration, as the user named it */
     struct str text;  /* its text when it is no file (`portcullis proxy`), else empty */
     bool colour;      /* in what is said about it */
+    /* The pack that is served, when nobody asked for this load (a file changed, a day passed): the
+     * main file's text comes from it, since the operator may be in the middle of an edit. Else -1.
+     */
+    int served_pack;
 };
 
 /* Runs in a child of the supervisor; `argument` is a struct loader_conf. Does not return. */

@@ -148,6 +148,18 @@ def test_an_included_file_is_read_again_when_it_changes(portcullis):
     wait_for(lambda: p.get().text == "two", "the changed include")
 
 
+def test_an_edit_of_the_main_file_waits_for_a_reload(portcullis):
+    p = portcullis("include sites/*.conf\n", start=False)
+    p.file("sites/a.conf", HELLO)
+    p.start()
+    p.conf.write_text(p.conf.read_text() + "header response set X-Half edited\n")
+    p.file("sites/a.conf", HELLO.replace("one", "two"))
+    wait_for(lambda: p.get().text == "two", "the changed include")
+    assert "X-Half" not in p.get().headers
+    assert p.control("reload").returncode == 0
+    wait_for(lambda: p.get().headers.get("X-Half") == "edited", "the reload")
+
+
 def test_a_certificate_replaced_on_disk_is_taken_when_the_pair_fits(portcullis, certs):
     p = portcullis("tls tls.pem tls.key\nsite localhost -> respond 200 one\n", start=False)
     p.file("tls.pem", certs.cert("localhost").read_bytes())
