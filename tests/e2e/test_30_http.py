@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import connect, connect_tls, wait_for
+from conftest import SANITIZER, wait_for
 
 CASES = pathlib.Path(__file__).parent / "cases"
 REQUESTS = json.loads((CASES / "requests.json").read_text())
@@ -39,6 +39,7 @@ def front(certs):
         yield p
         p.stop()
         o.stop()
+        assert not SANITIZER.search(p.stderr()), p.stderr()
 
 
 def client_of(front, kind):
@@ -115,6 +116,7 @@ def responses():
         yield p
         p.stop()
         o.stop()
+        assert not SANITIZER.search(p.stderr()), p.stderr()
 
 
 # An origin's head may be larger than a client's: the rows about limits have cases of their own.

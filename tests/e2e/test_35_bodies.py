@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from conftest import wait_for
+from conftest import SANITIZED, wait_for
 
 MIB = 1024 * 1024
 # What the worker may grow by while a long body passes: buffers of the kernel are not in here.
-GROWTH_MAX = 24 * MIB
+# AddressSanitizer keeps 256 MiB of what was freed, and pages around it.
+GROWTH_MAX = 24 * MIB if not SANITIZED else 600 * MIB
 
 
 def rss(pid):
@@ -158,7 +159,7 @@ def test_many_clients_that_do_not_read_cost_little(portcullis, origin):
         time.sleep(0.5)
     for client in clients:
         client.reset()
-    assert watch.grown < 40 * MIB, f"{watch.grown >> 20} MiB"
+    assert watch.grown < GROWTH_MAX + 16 * MIB, f"{watch.grown >> 20} MiB"
     wait_for(lambda: len(p.log_records()) == 20, "the records")
     assert {r["end"] for r in p.log_records()} == {"client-aborted"}
 
