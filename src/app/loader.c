@@ -242,7 +242,7 @@ static bool keep_main_file(struct loader *l, struct str path)
     if (served == NULL)
         return false;
     const struct source *s = source_get(served, SOURCE_CONF, path);
-    bool kept = s != NULL && s->why.len == 0 && source_put(l->sources, SOURCE_CONF, path, s->bytes);
+    bool kept = s != NULL && s->why.len == 0 && source_adopt(l->sources, s);
     source_set_end(served);
     return kept;
 }

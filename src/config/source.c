@@ -415,6 +415,16 @@ bool source_put(struct source_set *set, enum source_kind kind, struct str name, 
     return true;
 }
 
+bool source_adopt(struct source_set *set, const struct source *from)
+{
+    if (!source_put(set, from->kind, from->name, from->bytes))
+        return false;
+    struct source *source = known(set, from->kind, from->name);
+    source->mode = from->mode;
+    source->uid = from->uid;
+    return true;
+}
+
 /* --- packs --------------------------------------------------------------------------------------
  */
 

@@ -56,6 +56,9 @@ const struct source *source_env(struct source_set *set, struct str name);
 /* Adds a text that is no file (an issued certificate), or replaces one: as if it had been read. */
 bool source_put(struct source_set *set, enum source_kind kind, struct str name, struct str bytes)
     __attribute__((warn_unused_result));
+/* The same of a text that another set has read, with the mode and owner of its file. */
+bool source_adopt(struct source_set *set, const struct source *from)
+    __attribute__((warn_unused_result));
 /* True on disk: the loader may read and issue; false: replaying a pack. */
 bool source_is_disk(const struct source_set *set);
 /* All, in order: for hashing and for watching the files of the last load. */

@@ -155,9 +155,9 @@ def test_an_edit_of_the_main_file_waits_for_a_reload(portcullis):
     p.conf.write_text(p.conf.read_text() + "header response set X-Half edited\n")
     p.file("sites/a.conf", HELLO.replace("one", "two"))
     wait_for(lambda: p.get().text == "two", "the changed include")
-    assert "X-Half" not in p.get().headers
+    assert ("X-Half", "edited") not in p.get().headers
     assert p.control("reload").returncode == 0
-    wait_for(lambda: p.get().headers.get("X-Half") == "edited", "the reload")
+    wait_for(lambda: ("X-Half", "edited") in p.get().headers, "the reload")
 
 
 def test_a_certificate_replaced_on_disk_is_taken_when_the_pair_fits(portcullis, certs):
