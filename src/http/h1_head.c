@@ -451,7 +451,11 @@ static enum parse frame_response(struct message *message, struct parse_error *er
 {
     bool framed = message->framing == BODY_CHUNKED || message->has_content_length;
     if (message->status < 200 || message->status == 204) {
-        if (framed)
+        /* RFC 9110 8.6 forbids it, but many applications say of a 204 that it is empty. */
+        bool says_empty =
+            message->status == 204 && message->has_content_length && message->content_length == 0;
+        message->has_content_length = false;
+        if (framed && !says_empty)
             return parse_bad(error, 502, "an answer that has no body declares its length");
         message->framing = BODY_NONE;
         return PARSE_DONE;

@@ -35,6 +35,7 @@ struct tcp {
     struct buf out;
     struct loop_task task; /* tells of a failure, or frees */
     bool task_queued;
+    bool broken; /* nothing goes any more, but what has come is still to be read */
     uint8_t flags;
     int error;
 };
@@ -116,6 +117,25 @@ static void shut_writing(struct tcp *tcp)
     shutdown(tcp->io.fd, SHUT_WR);
 }
 
+/*
+ * A send failed. The peer may have answered before it closed without reading all that we had for
+ * it: its reset must not cost the answer that lies in the socket (RFC 9112 9.6).
+ */
+static void send_failed(struct tcp *tcp, int error)
+{
+    char byte;
+    bool unread = !(tcp->flags & (PAUSED | ENDED | HUNG_UP)) &&
+                  recv(tcp->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    if (!unread) {
+        tcp_fail(tcp, error);
+        return;
+    }
+    tcp->broken = true;
+    tcp->error = error;
+    buf_fini(&tcp->out);
+    update_interest(tcp);
+}
+
 static ssize_t send_pieces(struct tcp *tcp, struct iovec *iov, size_t count)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
@@ -154,7 +174,7 @@ static size_t iov_bytes(const struct iovec *iov, int count)
 static void tcp_send(struct stream *stream, const struct iovec *iov, int count)
 {
     struct tcp *tcp = tcp_of(stream);
-    if (tcp->flags & (FAILED | CLOSED | FINISHING | FINISHED))
+    if (tcp->flags & (FAILED | CLOSED | FINISHING | FINISHED) || tcp->broken)
         return;
     size_t total = iov_bytes(iov, count);
     ssize_t sent = 0;
@@ -164,7 +184,7 @@ static void tcp_send(struct stream *stream, const struct iovec *iov, int count)
         /* @UNSAFE: sendmsg() only reads what the iovec points to */
         sent = send_pieces(tcp, (struct iovec *)(uintptr_t)iov, (size_t)count);
         if (sent < 0) {
-            tcp_fail(tcp, errno);
+            send_failed(tcp, errno);
             return;
         }
         if ((size_t)sent == total)
@@ -186,7 +206,7 @@ static bool flush(struct tcp *tcp)
         size_t offered = iov_bytes(iov, count);
         ssize_t sent = send_pieces(tcp, iov, (size_t)count);
         if (sent < 0) {
-            tcp_fail(tcp, errno);
+            send_failed(tcp, errno);
             return false;
         }
         buf_drop(&tcp->out, (size_t)sent);
@@ -249,8 +269,8 @@ static void on_readable(struct tcp *tcp)
     }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return;
-    if (got < 0) {
-        tcp_fail(tcp, errno);
+    if (got < 0 || tcp->broken) {
+        tcp_fail(tcp, got < 0 ? errno : tcp->error);
         return;
     }
     tcp->flags |= ENDED;
@@ -296,6 +316,10 @@ static void tcp_pause(struct stream *stream, bool paused)
     struct tcp *tcp = tcp_of(stream);
     if (tcp->flags & (FAILED | CLOSED))
         return;
+    if (paused && tcp->broken) { /* nobody would hear of its end while it is paused */
+        tcp_fail(tcp, tcp->error);
+        return;
+    }
     tcp->flags = (uint8_t)(paused ? tcp->flags | PAUSED : tcp->flags & ~PAUSED);
     if (!paused && tcp->flags & HUNG_UP) {
         tcp->flags &= (uint8_t)~HUNG_UP;
@@ -309,7 +333,7 @@ static void tcp_pause(struct stream *stream, bool paused)
 static void tcp_finish(struct stream *stream)
 {
     struct tcp *tcp = tcp_of(stream);
-    if (tcp->flags & (FAILED | CLOSED | FINISHING))
+    if (tcp->flags & (FAILED | CLOSED | FINISHING) || tcp->broken)
         return;
     tcp->flags |= FINISHING;
     if (tcp->out.len == 0 && !(tcp->flags & CONNECTING))

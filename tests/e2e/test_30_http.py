@@ -1,4 +1,5 @@
 """HTTP/1.1 on both sides, from raw bytes to raw bytes (RFC 9110, 9112)."""
+import contextlib
 import json
 import pathlib
 import threading
@@ -510,6 +511,23 @@ def test_an_early_answer_costs_the_origin_its_connection(portcullis, origin):
         assert client.response().text == "/early"
     assert p.get("/next").text == "/next"
     assert o.connections == 2
+
+
+def test_an_early_answer_outlives_the_reset_behind_it(portcullis, origin):
+    def script(conn):
+        conn.read_request(body=False)
+        conn.answer(403, b"no" * 3000)  # and closes with most of the body unread: a reset
+
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    for _ in range(10):
+        with p.connect() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n")
+            with contextlib.suppress(OSError):
+                for _ in range(200):
+                    client.send(b"x" * 100000)
+            answer = client.response()
+            assert (answer.status, len(answer.body)) == (403, 6000)
 
 
 @pytest.mark.parametrize("late", [False, True])

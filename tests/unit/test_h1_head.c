@@ -265,6 +265,7 @@ static void an_answer_is_framed_by_request_status_and_fields(void **state)
         {"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", METHOD_GET, BODY_LENGTH, true, 5},
         {"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", METHOD_GET, BODY_NONE, false, 5},
         {"HTTP/1.1 204 No Content\r\n\r\n", METHOD_GET, BODY_NONE, false, 0},
+        {"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", METHOD_GET, BODY_NONE, false, 0},
         {"HTTP/1.1 100 Continue\r\n\r\n", METHOD_POST, BODY_NONE, false, 0},
         {"HTTP/1.1 101 Switching Protocols\r\n\r\n", METHOD_GET, BODY_NONE, false, 0},
         {"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", METHOD_GET, BODY_NONE, false,

@@ -366,6 +366,40 @@ static void sending_into_a_reset_fails_at_the_end_of_the_turn(void **state)
     stop(&side, -1);
 }
 
+/* An origin that answers early and closes resets: the answer is still there to be read. */
+static void what_came_before_a_reset_is_read_though_sending_fails(void **state)
+{
+    (void)state;
+    struct side side = {.expected = 5};
+    int peer = start(&side, true);
+    assert_int_equal(write(peer, "hello", 5), 5);
+    reset_socket(peer);
+    for (int i = 0; i < 3; i++)
+        send_pattern(&side, 10);
+    assert_int_equal(stream_backlog(side.stream), 0);
+    run(side.loop, LONG_MS);
+    run(side.loop, QUIET_MS);
+    assert_int_equal(side.bytes, 5);
+    assert_int_equal(side.ended, 1);
+    assert_int_equal(side.end, STREAM_RESET);
+    stop(&side, -1);
+}
+
+static void paused_in_the_middle_of_a_reset_it_ends(void **state)
+{
+    (void)state;
+    struct side side = {.expected = 5};
+    int peer = start(&side, true);
+    assert_int_equal(write(peer, "hello", 5), 5);
+    reset_socket(peer);
+    send_pattern(&side, 10);
+    stream_pause(side.stream, true);
+    run(side.loop, QUIET_MS);
+    assert_int_equal(side.ended, 1);
+    assert_int_equal(side.end, STREAM_RESET);
+    stop(&side, -1);
+}
+
 /* Both sides closed is reported whether wanted or not: it must not spin, nor lose what had come. */
 static void a_hang_up_while_paused_costs_no_turns_and_loses_nothing(void **state)
 {
@@ -624,6 +658,8 @@ int main(void)
         cmocka_unit_test(finished_by_us_the_backlog_goes_first_and_reading_goes_on),
         cmocka_unit_test(a_reset_is_told_once_paused_or_not),
         cmocka_unit_test(sending_into_a_reset_fails_at_the_end_of_the_turn),
+        cmocka_unit_test(what_came_before_a_reset_is_read_though_sending_fails),
+        cmocka_unit_test(paused_in_the_middle_of_a_reset_it_ends),
         cmocka_unit_test(a_hang_up_while_paused_costs_no_turns_and_loses_nothing),
         cmocka_unit_test(a_hung_up_stream_may_be_closed),
         cmocka_unit_test(closing_is_allowed_inside_every_callback),
