@@ -1,7 +1,9 @@
 """TLS towards clients, tried with openssl, gnutls-cli, curl and Python's ssl."""
+import os
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
@@ -337,3 +339,113 @@ def test_hsts(tls, word, value):
     p = tls(f"hsts {word}\nhttp serve\n")
     assert p.get("/", host="a.test", tls=True).header("strict-transport-security") == value
     assert p.get("/", host="a.test").header("strict-transport-security") is None
+
+
+# --- many at once, and what a reload does ---------------------------------------------------
+
+
+def test_many_handshakes_at_once(tls):
+    p = tls()
+    failed = []
+
+    def run(n):
+        try:
+            for name in ("a.test", "b.test", "x.wild.test"):
+                want = "*.wild.test" if "wild" in name else name
+                if p.get("/", host=name, tls=True).text != want:
+                    failed.append(name)
+        except (OSError, AssertionError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(30)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not failed
+
+
+def test_reloads_under_load_fail_no_request(tls, origin):
+    o = origin()
+    line = f"site load.test {{\n tls @CERTS@/a.test.pem @CERTS@/a.test.key\n /* -> 127.0.0.1:{o.port}\n}}\n"
+    p = tls(more=line)
+    text = p.conf.read_text()
+    over, failed, count = threading.Event(), [], [0]
+
+    def load(fresh):
+        c = context()
+        try:
+            client = p.connect_tls("load.test", context=c)
+            while not over.is_set():
+                if fresh:
+                    client.close()
+                    client = p.connect_tls("load.test", context=c)
+                if send_host(client, "load.test").status != 200:
+                    failed.append("status")
+                count[0] += 1
+            client.close()
+        except (OSError, AssertionError) as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=load, args=(n % 2 == 0,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for n in range(8):
+        p.conf.write_text(text + f"site extra{n}.test {{\n tls off\n /* -> respond 200 x\n}}\n")
+        assert p.control("reload").returncode == 0, p.stderr()
+    over.set()
+    for t in threads:
+        t.join()
+    assert not failed and count[0] > 20
+
+
+# --- certificates that are refused ----------------------------------------------------------
+
+
+def checked(p):
+    done = p.cli("check", "-c", p.conf)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_key_of_another_certificate_is_an_error(portcullis, certs):
+    make_once(certs, "b.test")
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/b.test.key\nsite localhost -> respond 200 x\n", start=False)
+    code, text = checked(p)
+    assert code == 2 and "b.test.key" in text and "fit" in text, text
+
+
+def test_an_encrypted_key_is_an_error_with_the_command_that_helps(portcullis, certs):
+    p = portcullis("tls @CERTS@/localhost.pem @DIR@/locked.key\nsite localhost -> respond 200 x\n", start=False)
+    subprocess.run(["openssl", "pkcs8", "-topk8", "-in", str(certs.key("localhost")), "-passout", "pass:x",
+                    "-out", str(p.dir / "locked.key")], check=True)
+    code, text = checked(p)
+    assert code == 2 and "openssl" in text, text
+
+
+def test_what_is_odd_about_a_certificate_is_a_warning(portcullis, certs):
+    make_once(certs, "soon", ["other.test"], days=5)
+    p = portcullis("tls @CERTS@/soon.pem @CERTS@/soon.key\nsite localhost -> respond 200 x\n", start=False)
+    code, text = checked(p)
+    assert code == 0 and "localhost" in text, text  # a name that is not covered
+    p.start()
+    assert p.returncode is None
+    wait_for(lambda: "days" in p.stderr() or "expires" in p.stderr(), "the notice of expiry")
+
+
+def test_a_chain_in_any_order(portcullis, certs):
+    make_once(certs, "a.test", ["a.test", "shared.test"])
+    p = portcullis("tls chain.pem @CERTS@/a.test.key\nsite a.test -> respond 200 x\n", start=False)
+    p.file("chain.pem", certs.ca.read_bytes() + certs.cert("a.test").read_bytes())
+    p.start()
+    assert p.returncode is None, p.stderr()
+    assert p.get("/", host="a.test", tls=True, ca=certs.ca).text == "x"
+
+
+def test_the_worker_never_opens_a_key(portcullis):
+    """The key is opened by the loader and handed over; the worker's user could not read it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody else")
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\nsite localhost -> respond 200 x\n")
+    assert p.certs.key("localhost").stat().st_mode & 0o077 == 0
+    assert p.get("/", tls=True).text == "x"
+    assert open(f"/proc/{p.worker_pid()}/status", encoding="utf-8").read().split("Uid:")[1].split()[0] != "0"

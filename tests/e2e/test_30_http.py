@@ -1,6 +1,7 @@
 """HTTP/1.1 on both sides, from raw bytes to raw bytes (RFC 9110, 9112)."""
 import contextlib
 import json
+import os
 import pathlib
 import threading
 import time
@@ -31,9 +32,9 @@ def front(certs):
     """One instance with a plain and a TLS listener before one origin that counts."""
     from conftest import Origin, Portcullis, echo, open_folder
     with open_folder() as folder:
-        certs.make("a.test")
+        certs.make("tables", ["a.test"])
         o = Origin(echo)
-        p = Portcullis("tls @CERTS@/a.test.pem @CERTS@/a.test.key\nhttp serve\n"
+        p = Portcullis("tls @CERTS@/tables.pem @CERTS@/tables.key\nhttp serve\n"
                        "listen http://127.0.0.1:@HTTP@ https://127.0.0.1:@HTTPS@\n"
                        f"site a.test -> 127.0.0.1:{o.port}\n", folder, certs)
         p.origin = o
@@ -265,23 +266,29 @@ def test_answers_without_body(portcullis, origin, status):
     assert o.connections == 1
 
 
-def test_chunks_pass_in_both_directions_and_trailers_never_become_headers(portcullis, origin):
+def test_chunks_and_trailers_pass_in_both_directions(portcullis, origin):
     def script(conn):
         while conn.read_request(body=False) is not None:
-            heard.append(conn.read_until(b"\r\n0\r\n") + conn.read_until(b"\r\n"))
+            heard.append(conn.read_until(b"0\r\n") + conn.read_until(b"\r\n\r\n"))
             conn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
-                      b"5\r\nhello\r\n0\r\nX-Sum: 42\r\n\r\n")
+                      b"5\r\nhello\r\n0\r\nX-Sum: 42\r\nServer: secret\r\n\r\n")
 
     heard = []
     o = origin(script)
     p = portcullis(f"site * -> 127.0.0.1:{o.port}")
     with p.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n"
-                    b"Trailer: X-Check\r\n\r\n3;ext=1\r\nabc\r\n0\r\nX-Check: 7\r\n\r\n")
-        answer = client.response()
-        assert answer.text == "hello" and answer.header("x-sum") is None
-    assert b"abc" in heard[0] and b"ext=1" not in heard[0]
-    assert o.requests[0].header("x-check") is None
+        for _ in range(2):
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: TE\r\n"
+                        b"Transfer-Encoding: chunked\r\nTrailer: X-Check\r\n\r\n"
+                        b"3;ext=1\r\nabc\r\n0\r\nX-Check: 7\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n")
+            head = client.read_until(b"\r\n\r\n")
+            assert b"X-Sum: 42" not in head  # never merged into the head
+            rest = client.read_until(b"\r\n0\r\n") + client.read_until(b"\r\n\r\n")
+            assert b"hello" in rest and b"X-Sum: 42\r\n" in rest and b"secret" not in rest
+    for sent in heard:
+        assert b"abc" in sent and b"ext=1" not in sent
+        assert b"X-Check: 7\r\n" in sent and b"6.6.6.6" not in sent
+    assert all(r.header("x-check") is None for r in o.requests)
 
 
 # --- 100-continue and other interim answers -------------------------------------------------
@@ -622,3 +629,175 @@ def test_fields_named_in_connection_do_not_remove_ours(portcullis, origin):
     seen = o.requests[0]
     assert seen.header("x-forwarded-for") == "127.0.0.1"
     assert seen.header("x-request-id")
+
+
+# --- ends and hurries -----------------------------------------------------------------------
+
+
+def test_a_client_that_has_said_all_still_gets_its_answer(portcullis, origin):
+    def script(conn):
+        conn.read_request()
+        time.sleep(0.3)
+        conn.answer(body="late")
+
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(GET % b"/")
+        client.sock.shutdown(1)
+        assert client.response().text == "late"
+        assert client.closed()
+    assert p.wait_log()["end"] == "complete"
+
+
+def test_a_client_that_ends_in_its_body_is_no_request(portcullis, origin):
+    o = origin()
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
+        client.sock.shutdown(1)
+        client.read_all()
+    assert p.wait_log()["end"] == "client-aborted"
+    assert not o.requests  # the origin never got a whole one
+
+
+@pytest.mark.parametrize("kind", ["plain", "tls"])
+def test_a_refusal_is_read_by_a_client_that_is_still_sending(portcullis, origin, kind):
+    """Closing at once would reset the connection and take the answer with it (RFC 9112 9.6)."""
+    o = origin()
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\nhttp serve\nbody 1k\n"
+                   f"site localhost -> 127.0.0.1:{o.port}")
+    with (p.connect_tls() if kind == "tls" else p.connect()) as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n")
+        for _ in range(40):
+            client.send(b"x" * 50000)
+            time.sleep(0.001)
+        assert client.response().status == 413
+    assert not o.requests
+
+
+def test_an_answer_before_the_body_reaches_a_client_that_is_still_sending(portcullis, origin):
+    def script(conn):
+        conn.read_request(body=False)
+        conn.answer(422, b"too odd", reason="Odd")
+        while conn.fill():
+            conn.buffer = b""
+
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n")
+        for _ in range(20):
+            client.send(b"x" * 50000)
+            time.sleep(0.002)
+        assert client.response().status == 422
+
+
+def test_a_get_with_a_body_is_forwarded_with_it(portcullis, origin):
+    o = origin()
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(b"GET /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc" + GET % b"/b")
+        assert client.response().json["body"] == "abc"
+        assert client.response().json["target"] == "/b"
+
+
+def test_fields_pass_as_they_are(portcullis, origin):
+    def script(conn):
+        while conn.read_request() is not None:
+            conn.answer(body="x", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2; Expires=Wed, 01 Jan 2031 00:00:00 GMT"),
+                                           ("X-Latin", "caf\xe9"), ("X-Empty", ""), ("x-CaSe", "y")])
+
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\nCookie: b=2\r\nX-Latin: caf\xe9\r\nX-Empty:\r\n"
+                    b"X-Multi: 1\r\nX-Multi: 2\r\nX_Under: 1\r\nX-Last:  spaced \t \r\n\r\n")
+        answer = client.response()
+    seen = o.requests[0]
+    assert [v for n, v in answer.headers if n.lower() == "set-cookie"] == [
+        "a=1", "b=2; Expires=Wed, 01 Jan 2031 00:00:00 GMT"]
+    assert answer.header("x-latin") == "caf\xe9" and answer.header("x-empty") == ""
+    assert ("x-CaSe", "y") in answer.headers
+    assert seen.header("x-latin") == "caf\xe9" and seen.header("x-multi") == "1, 2"
+    assert seen.header("x-empty") == "" and seen.header("x-last") == "spaced"
+    assert seen.header("cookie") in ("a=1; b=2", "a=1, b=2")
+    assert seen.header("x_under") is None
+
+
+def test_an_http_1_0_origin(portcullis, origin):
+    def script(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nuntil the end")
+
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        for _ in range(3):
+            answer = client.send(GET % b"/").response()
+            assert answer.text == "until the end" and answer.header("transfer-encoding") == "chunked"
+    assert o.connections == 3
+
+
+def test_an_answer_until_a_reset_is_cut(portcullis, origin):
+    """Without a length only a clean end says that the answer is whole."""
+    def script(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+        wait_for(lambda: seen, "the half at the client")
+        conn.reset()
+
+    seen = []
+    o = origin(script)
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        client.send(GET % b"/")
+        client.read_until(b"half")
+        seen.append(True)
+        assert b"0\r\n\r\n" not in client.read_all()
+
+
+def test_a_thousand_requests_on_one_connection(portcullis, origin):
+    o = origin()
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    with p.connect() as client:
+        for n in range(1000):
+            assert client.send(GET % b"/%d" % n).response().json["target"] == f"/{n}"
+    assert o.connections == 1
+
+
+def test_two_hundred_connections_at_once(portcullis, origin):
+    o = origin(lambda conn: [(time.sleep(0.05), conn.answer(body=r.target)) for r in iter(conn.read_request, None)])
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}")
+    clients = [p.connect() for _ in range(200)]
+    for n, client in enumerate(clients):
+        client.send(GET % b"/%d" % n)
+    for n, client in enumerate(clients):
+        assert client.response().text == f"/{n}"
+        client.close()
+    wait_for(lambda: p.status()["connections"]["now"] == 0, "all to be closed")
+    assert p.status()["requests"]["now"] == 0
+
+
+def test_no_descriptor_is_lost(portcullis, origin):
+    o = origin()
+    p = portcullis(f"keepalive off\ntimeout idle 1s\nsite * -> 127.0.0.1:{o.port}")
+    p.get()
+    folder = f"/proc/{p.worker_pid()}/fd"
+
+    def count():
+        return len(os.listdir(folder))
+
+    before = wait_for(count, "a count")
+    for n in range(50):
+        p.get(f"/{n}")
+        with p.connect() as client:
+            client.send(b"GET /x HTTP/1.1\r\nHost: x\r\n")
+            client.reset()
+        with p.connect() as client:
+            client.send(b"nonsense\r\n\r\n")
+            client.read_all()
+        with p.connect() as client:
+            client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")
+            client.reset()
+    wait_for(lambda: count() <= before + 1, "the descriptors to be closed")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import free_port, wait_for
+from conftest import connect, free_port, wait_for
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -413,3 +413,55 @@ def test_no_request_fails_while_an_origin_comes_and_goes(portcullis, origin):
     for t in threads:
         t.join()
     assert not failed and len(ended) == 4 and count[0] > 100
+
+
+def test_a_body_that_was_begun_is_not_sent_twice(portcullis, origin):
+    """PUT may be repeated, but a body that has gone by is gone."""
+    def script(conn):
+        conn.read_request()
+        conn.answer(body="first")
+        conn.read_request(body=False)
+        conn.read_exactly(100000)
+
+    o = origin(script)
+    good = origin(named("good"))
+    p = portcullis("workers 1\n" + routes(o))
+    assert p.get("/1").text == "first"
+    answer = p.request("PUT", "/2", body=b"x" * 3_000_000)
+    assert answer.status in (200, 502)
+    assert all(len(r.body) in (0, 3_000_000) for r in o.requests + good.requests)
+
+
+def test_the_forwarded_list_grows_behind_a_trusted_proxy(portcullis, origin):
+    o = origin()
+    p = portcullis(f"trusted_proxies 127.0.0.1\nsite * -> 127.0.0.1:{o.port}\n")
+    p.get("/", headers=[("X-Forwarded-For", "1.1.1.1, 9.9.9.9"), ("X-Forwarded-Proto", "https"),
+                        ("X-Forwarded-Host", "pub.test")])
+    seen = o.requests[0]
+    assert seen.header("x-forwarded-for") == "1.1.1.1, 9.9.9.9, 127.0.0.1"
+    assert seen.header("x-forwarded-proto") == "https" and seen.header("x-forwarded-host") == "pub.test"
+
+
+def test_an_ipv6_client_in_the_fields(portcullis, origin):
+    o = origin()
+    port = free_port("::1")
+    p = portcullis(f"listen http://[::1]:{port}\nsite * -> 127.0.0.1:{o.port}\n")
+    with connect(port, host="::1") as client:
+        client.send(GET % b"/").response()
+    seen = o.requests[0]
+    assert seen.header("x-forwarded-for") == "::1" and 'for="[::1]"' in seen.header("forwarded")
+
+
+def test_cookies_and_locations_of_a_stripped_route_with_the_origins_own_name(portcullis, origin):
+    def script(conn):
+        while conn.read_request() is not None:
+            own = f"127.0.0.1:{o.port}"
+            conn.answer(302, b"", [("Location", f"http://{own}/x"), ("Set-Cookie", "a=1; Domain=127.0.0.1; Path=/")],
+                        "Found")
+
+    o = origin(script)
+    p = portcullis(f"site pub.test {{\n /app/* -> 127.0.0.1:{o.port} {{ strip; host origin }}\n}}\n")
+    answer = p.get("/app/", host="pub.test")
+    location = answer.header("location")
+    assert location in ("/app/x", "http://pub.test/app/x", f"http://pub.test:{p.port}/app/x"), location
+    assert "127.0.0.1" not in answer.header("set-cookie"), answer.header("set-cookie")
