@@ -85,7 +85,8 @@ static int list(struct job *job, bool json)
         first = false;
     }
     text_add_z(&out, json ? "]\n" : "");
-    fwrite(out.at, 1, out.len, stdout);
+    if (out.len != 0)
+        fwrite(out.at, 1, out.len, stdout);
     if (snapshot == NULL)
         log_error("%s has errors: portcullis check tells them", job->path);
     snapshot_end(snapshot);

@@ -61,7 +61,8 @@ static bool wants_colour(FILE *file)
 
 static bool put(FILE *file, struct str s)
 {
-    return fwrite(s.at, 1, s.len, file) == s.len && fflush(file) == 0;
+    bool put_all = s.len == 0 || fwrite(s.at, 1, s.len, file) == s.len;
+    return put_all && fflush(file) == 0;
 }
 
 static void put_diag(struct job *job, FILE *file)

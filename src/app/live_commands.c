@@ -30,7 +30,8 @@ static int ask(const struct cli *cli, struct arena *arena, const char *command, 
 
 static void put(FILE *out, struct str s)
 {
-    fwrite(s.at, 1, s.len, out);
+    if (s.len != 0)
+        fwrite(s.at, 1, s.len, out);
 }
 
 /* A command whose answer is text for people. */
