@@ -75,6 +75,11 @@ static bool append(struct message *message, struct field field)
     return true;
 }
 
+bool message_push_field(struct message *message, const struct field *field)
+{
+    return append(message, (struct field){field->name, field->value, field->id, 0});
+}
+
 bool message_push(struct message *message, struct str name, struct str value)
 {
     return append(message, (struct field){name, value, (uint16_t)header_lookup(name), 0});

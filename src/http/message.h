@@ -91,6 +91,9 @@ bool message_set_id(struct message *message, enum header_id id, struct str value
  */
 bool message_push(struct message *message, struct str name, struct str value)
     __attribute__((warn_unused_result));
+/* A received field of another message, as it is. */
+bool message_push_field(struct message *message, const struct field *field)
+    __attribute__((warn_unused_result));
 void message_remove(struct message *message, struct str name);
 void message_remove_id(struct message *message, enum header_id id);
 

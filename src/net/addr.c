@@ -93,12 +93,22 @@ bool addr_is_loopback(const struct addr *addr)
            (addr->family == ADDR_IP6 && memcmp(addr->ip, one, 16) == 0);
 }
 
+/* Stands in the head of every forwarded request, where inet_ntop()'s printf would be noticed. */
+static void add_ip4(struct text *text, const uint8_t ip[4])
+{
+    for (int i = 0; i < 4; i++) {
+        if (i != 0)
+            text_add_byte(text, '.');
+        text_add_u64(text, ip[i]);
+    }
+}
+
 void addr_add_text(struct text *text, const struct addr *addr)
 {
     char z[INET6_ADDRSTRLEN];
     switch (addr->family) {
     case ADDR_IP4:
-        text_add_z(text, inet_ntop(AF_INET, addr->ip, z, sizeof z));
+        add_ip4(text, addr->ip);
         break;
     case ADDR_IP6:
         text_add_z(text, inet_ntop(AF_INET6, addr->ip, z, sizeof z));

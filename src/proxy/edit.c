@@ -147,7 +147,7 @@ static bool copy_fields(struct exchange *x)
         const struct field *field = &from->fields[i];
         if (field->flags & FIELD_REMOVED || !reaches_origin(x, field, lists_more))
             continue;
-        if (!message_push(&x->upstream_head, field->name, field->value))
+        if (!message_push_field(&x->upstream_head, field))
             return false;
     }
     return true;
@@ -358,7 +358,7 @@ const struct message *edit_trailers(struct exchange *x, const struct message *re
     message_init(passed, x->arena);
     for (uint32_t i = 0; i < received->count; i++) {
         const struct field *field = &received->fields[i];
-        if (trailer_passes(x, field, to_origin) && !message_push(passed, field->name, field->value))
+        if (trailer_passes(x, field, to_origin) && !message_push_field(passed, field))
             return NULL;
     }
     return passed->count ? passed : NULL;
