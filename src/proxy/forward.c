@@ -249,8 +249,12 @@ static void let_body_come(struct exchange *x)
 
 static void tell_continue(struct exchange *x)
 {
-    if (!x->request.wants_continue || x->answer_begun || x->gone)
+    if (x->answer_begun || x->gone)
         return;
+    if (!x->request.wants_continue) { /* the body has begun unasked: it has its time from now on */
+        let_body_come(x);
+        return;
+    }
     struct message answer;
     message_init(&answer, x->arena);
     answer.status = 100;
