@@ -478,6 +478,17 @@ def test_a_slow_body_is_408(portcullis, origin):
         assert client.closed()
 
 
+def test_a_body_that_came_unasked_and_stops_is_408(portcullis, origin):
+    """With a connection at hand the head goes out, and what of the body came with it, at once."""
+    o = origin()
+    p = portcullis(f"workers 1\ntimeout body 500ms answer 20s\nsite * -> 127.0.0.1:{o.port}")
+    assert p.get().status == 200
+    with p.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\nhalf")
+        assert client.response(timeout=10).status == 408
+        assert client.closed()
+
+
 def test_an_answer_that_does_not_come_is_504(portcullis, origin):
     o = origin(lambda conn: (conn.read_request(), conn.fill()))
     p = portcullis(f"timeout answer 500ms\nsite * -> 127.0.0.1:{o.port}")
