@@ -1,9 +1,10 @@
 # A thin face over CMake and CTest.
 BUILD ?= build
 JOBS  ?= $(shell nproc)
-GENERATOR := $(shell command -v ninja >/dev/null 2>&1 && echo -GNinja)
-CCACHE := $(shell command -v ccache >/dev/null 2>&1 && echo -DCMAKE_C_COMPILER_LAUNCHER=ccache)
-CONFIGURE = cmake $(GENERATOR) $(CCACHE) -S .
+# Looked for when a recipe runs, since `deps` may have installed it by then; a folder keeps its own.
+GENERATOR = $(if $(wildcard $(1)/CMakeCache.txt),,$(shell command -v ninja >/dev/null 2>&1 && echo -GNinja))
+CCACHE = $(shell command -v ccache >/dev/null 2>&1 && echo -DCMAKE_C_COMPILER_LAUNCHER=ccache)
+CONFIGURE = cmake $(GENERATOR) $(CCACHE) -S . -B $(1)
 
 .PHONY: all deps run build test asan tsan fuzz bench format format-check floors docs docs-check install clean
 
@@ -13,7 +14,7 @@ deps:
 	@tools/deps.sh
 
 build: deps
-	@$(CONFIGURE) -B $(BUILD) >/dev/null
+	@$(call CONFIGURE,$(BUILD)) >/dev/null
 	@cmake --build $(BUILD) -j $(JOBS)
 
 run: build
@@ -23,17 +24,19 @@ test: build
 	@ctest --test-dir $(BUILD) --output-on-failure -j 2
 
 asan: deps
-	@$(CONFIGURE) -B $(BUILD)-asan -DPC_SANITIZE=address -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
+	@$(call CONFIGURE,$(BUILD)-asan) -DPC_SANITIZE=address -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
 	@cmake --build $(BUILD)-asan -j $(JOBS)
 	@ctest --test-dir $(BUILD)-asan --output-on-failure -j 2 -LE slow
 
 tsan: deps
-	@CC=clang $(CONFIGURE) -B $(BUILD)-tsan -DPC_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
+	@tools/deps.sh --clang
+	@CC=clang $(call CONFIGURE,$(BUILD)-tsan) -DPC_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
 	@cmake --build $(BUILD)-tsan -j $(JOBS)
 	@ctest --test-dir $(BUILD)-tsan --output-on-failure -j 2 -L threads
 
 fuzz: deps
-	@CC=clang $(CONFIGURE) -B $(BUILD)-fuzz -DPC_FUZZ=ON -DPC_SANITIZE=address -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
+	@tools/deps.sh --clang
+	@CC=clang $(call CONFIGURE,$(BUILD)-fuzz) -DPC_FUZZ=ON -DPC_SANITIZE=address -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
 	@cmake --build $(BUILD)-fuzz -j $(JOBS)
 	@tools/fuzz.sh $(BUILD)-fuzz
 

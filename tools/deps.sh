@@ -7,7 +7,10 @@ python3-pytest-timeout python3-websockets curl openssl gnutls-bin iproute2 brotl
 # What the test of a whole hospital portal needs besides.
 portal="orthanc orthanc-dicomweb python3-pydicom python3-numpy python3-flask gunicorn nginx-light
 chromium libnss3-tools fonts-dejavu-core"
+# What the thread sanitizer and the fuzzer need besides.
+clang="clang libclang-rt-dev"
 [ "${1:-}" = --portal ] && want=$portal
+[ "${1:-}" = --clang ] && want=$clang
 missing=""
 for package in $want; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -867,8 +867,8 @@ static void an_exchange_without_memory_ends_and_leaves_nothing_behind(void **sta
     struct world *w = *state;
     static const char *const requests[] = {
         "GET /app/a HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
-        "POST /big/a HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ("POST /big/a HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
         "GET /hello HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
         "GET /none HTTP/1.1\r\nHost: pub\r\nConnection: close\r\n\r\n",
     };

@@ -241,11 +241,10 @@ static void binary_files_are_told_what_they_are(void **state)
     lens[2] = i2d_PrivateKey(leaf.key, &bytes[2]);
     PKCS12_free(p12);
     static const char *const sentences[] = {
-        "c.pem is a PKCS#12 file; take certificate and key out of it with: openssl pkcs12 -in "
-        "c.pem "
-        "-nodes -out both.pem",
-        "c.pem is a certificate in DER; convert it with: openssl x509 -inform der -in c.pem -out "
-        "cert.pem",
+        ("c.pem is a PKCS#12 file; take certificate and key out of it with: openssl pkcs12 -in "
+         "c.pem -nodes -out both.pem"),
+        ("c.pem is a certificate in DER; convert it with: openssl x509 -inform der -in c.pem -out "
+         "cert.pem"),
         "c.pem is a key in DER; convert it with: openssl pkey -inform der -in c.pem -out plain.key",
     };
     for (int i = 0; i < 3; i++) {
