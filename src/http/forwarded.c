@@ -147,21 +147,26 @@ static void add_value(struct text *out, enum forwarded_form form, struct str val
         add_quoted(out, value);
 }
 
+void forwarded_add_node(struct text *out, enum forwarded_form form, const struct addr *addr)
+{
+    char memory[80];
+    struct text node = text_over(memory, sizeof memory);
+    if (addr->family == ADDR_IP6)
+        text_add_byte(&node, '[');
+    addr_add_text(&node, addr);
+    if (addr->family == ADDR_IP6)
+        text_add_byte(&node, ']');
+    text_add(out, STR("for="));
+    add_value(out, form, text_str(&node));
+}
+
 void forwarded_add(struct text *out, const struct message *message, bool keep,
                    enum forwarded_form form, const struct addr *peer, struct str host,
                    struct str proto)
 {
-    char memory[80];
-    struct text node = text_over(memory, sizeof memory);
     if (keep)
         add_received(out, message, HEADER_FORWARDED);
-    if (peer->family == ADDR_IP6)
-        text_add_byte(&node, '[');
-    addr_add_text(&node, peer);
-    if (peer->family == ADDR_IP6)
-        text_add_byte(&node, ']');
-    text_add(out, STR("for="));
-    add_value(out, form, text_str(&node));
+    forwarded_add_node(out, form, peer);
     if (host.len) {
         text_add(out, STR(";host="));
         add_value(out, form, host);

@@ -39,6 +39,9 @@ enum forwarded_form {
                            unquote */
 };
 
+/* "for=…" alone. */
+void forwarded_add_node(struct text *out, enum forwarded_form form, const struct addr *addr);
+
 /* The value of our Forwarded; `host` (may be empty) is what the client asked for, `proto` its
  * scheme. */
 void forwarded_add(struct text *out, const struct message *message, bool keep,

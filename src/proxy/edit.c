@@ -109,24 +109,38 @@ void edit_values(struct exchange *x, struct template_values *values)
     };
 }
 
+static struct str host_of_origin(struct exchange *x, const struct origin_conf *origin)
+{
+    struct text host = text_in(x->arena, VALUE_BYTES_MAX);
+    if (origin->host.len == 0)
+        return STR("localhost");
+    bool ip6 = str_find_byte(origin->host, ':') != SIZE_MAX;
+    text_printf(&host, ip6 ? "[%.*s]" : "%.*s", STR_ARG(origin->host));
+    if (origin->port != (origin->tls ? 443 : 80))
+        text_printf(&host, ":%u", (unsigned)origin->port);
+    return text_str(&host);
+}
+
+void edit_host(struct exchange *x, unsigned origin_index)
+{
+    const struct upstream_conf *upstream = x->target->upstream;
+    struct message *head = &x->upstream_head;
+    if (x->conf->host_mode != HOST_ORIGIN || upstream->origin_count < 2)
+        return;
+    /* Ours is the first field, unless a `header` line has put another in its place. */
+    if (head->fields[0].id == HEADER_HOST && !(head->fields[0].flags & FIELD_REMOVED))
+        head->fields[0].value = host_of_origin(x, &upstream->origins[origin_index]);
+}
+
 static bool add_host(struct exchange *x)
 {
     struct message *head = &x->upstream_head;
-    const struct upstream_conf *upstream = x->target->upstream;
     switch (x->conf->host_mode) {
     case HOST_NAME:
         return message_add_id(head, HEADER_HOST, x->conf->host_name);
-    case HOST_ORIGIN: {
-        struct text host = text_in(x->arena, VALUE_BYTES_MAX);
-        const struct origin_conf *origin = &upstream->origins[0];
-        if (origin->host.len == 0)
-            return message_add_id(head, HEADER_HOST, STR("localhost"));
-        bool ip6 = str_find_byte(origin->host, ':') != SIZE_MAX;
-        text_printf(&host, ip6 ? "[%.*s]" : "%.*s", STR_ARG(origin->host));
-        if (origin->port != (origin->tls ? 443 : 80))
-            text_printf(&host, ":%u", (unsigned)origin->port);
-        return message_add_id(head, HEADER_HOST, text_str(&host));
-    }
+    case HOST_ORIGIN:
+        return message_add_id(head, HEADER_HOST,
+                              host_of_origin(x, &x->target->upstream->origins[0]));
     default:
         return message_add_id(head, HEADER_HOST,
                               x->record.host.len ? x->record.host : STR("localhost"));
@@ -153,11 +167,23 @@ static bool copy_fields(struct exchange *x)
     return true;
 }
 
+/* A trusted proxy told the client in the other of the two fields: whichever an origin reads, it
+ * must not take that proxy for the client (RFC 7239 7.4). */
+static bool told_elsewhere(const struct exchange *x, enum header_id id)
+{
+    return x->peer_trusted && message_get(&x->message, id) == NULL &&
+           !addr_eq_host(&x->client, &x->session->peer);
+}
+
 static bool add_forwarded(struct exchange *x)
 {
     struct message *head = &x->upstream_head;
     const struct addr *peer = &x->session->peer;
     struct text xff = text_in(x->arena, VALUE_BYTES_MAX);
+    if (told_elsewhere(x, HEADER_X_FORWARDED_FOR)) {
+        addr_add_text(&xff, &x->client);
+        text_add(&xff, STR(", "));
+    }
     forwarded_add_xff(&xff, &x->message, x->peer_trusted, peer);
     if (!text_ok(&xff) || !message_add_id(head, HEADER_X_FORWARDED_FOR, text_str(&xff)))
         return false;
@@ -170,10 +196,14 @@ static bool add_forwarded(struct exchange *x)
     if (x->conf->forwarded == FORWARDED_MODE_OFF)
         return true;
     struct text forwarded = text_in(x->arena, VALUE_BYTES_MAX);
-    forwarded_add(&forwarded, &x->message, x->peer_trusted,
-                  x->conf->forwarded == FORWARDED_MODE_UNQUOTED ? FORWARDED_UNQUOTED
-                                                                : FORWARDED_STANDARD,
-                  peer, x->record.host, x->record.scheme);
+    enum forwarded_form form =
+        x->conf->forwarded == FORWARDED_MODE_UNQUOTED ? FORWARDED_UNQUOTED : FORWARDED_STANDARD;
+    if (told_elsewhere(x, HEADER_FORWARDED)) {
+        forwarded_add_node(&forwarded, form, &x->client);
+        text_add(&forwarded, STR(", "));
+    }
+    forwarded_add(&forwarded, &x->message, x->peer_trusted, form, peer, x->record.host,
+                  x->record.scheme);
     return text_ok(&forwarded) && message_add_id(head, HEADER_FORWARDED, text_str(&forwarded));
 }
 

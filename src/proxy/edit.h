@@ -14,6 +14,8 @@ struct message;
 
 /* Fills x->upstream_head and x->upstream_target. False when the result must not be sent: `*why`. */
 bool edit_request(struct exchange *x, const char **why) __attribute__((warn_unused_result));
+/* With `host origin` the Host is that of the origin which was chosen. Before each try. */
+void edit_host(struct exchange *x, unsigned origin_index);
 /* The path after the route's `rewrite`, canonical. False when it breaks the rules: `*why`. */
 bool edit_path(struct exchange *x, struct str *path, const char **why)
     __attribute__((warn_unused_result));

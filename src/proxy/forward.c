@@ -8,14 +8,12 @@
 #include "proxy/exchange_timer.h"
 #include "proxy/front_state.h"
 #include "proxy/session.h"
+#include "upstream/pool.h"
 #include "upstream/upstream.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A pooled connection that was used so recently is very likely still open: good enough for what
- * must not be repeated. */
-enum { FRESH_ENOUGH_MS = 200 };
 /* Of a kept body, however small the pieces were in which it came. */
 enum { KEPT_PIECES_MAX = EXCHANGE_BODY_KEPT_MAX / BUF_CHUNK_MIN + 1 };
 /* An origin that does not say 100 gets the body all the same after this (RFC 9110 10.1.1). */
@@ -316,6 +314,7 @@ static void use_connection(struct forward *f, struct origin_conn *conn)
     x->record.origin = conf_of(f)->origins[conn->origin_index].text;
     x->record.origin_local = conn->local;
     x->record.origin_peer = conn->peer;
+    edit_host(x, conn->origin_index);
     send_request(f);
 }
 
@@ -365,7 +364,7 @@ static void take(struct forward *f)
     f->wait.conf = conf_of(f);
     f->wait.on_ready = on_ready;
     f->wait.on_failed = on_failed;
-    f->wait.idle_ms_max = method_is_idempotent(x->message.method) ? 0 : FRESH_ENOUGH_MS;
+    f->wait.idle_ms_max = method_is_idempotent(x->message.method) ? 0 : POOL_FRESH_MS;
     f->waiting = true;
     upstream_take(upstreams_of(f), &f->wait);
 }

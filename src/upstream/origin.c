@@ -71,7 +71,7 @@ static struct origin *origin_new(struct origins *origins, const struct origin_co
     origin->text_len = conf->text.len < sizeof origin->text ? conf->text.len : sizeof origin->text;
     if (origin->text_len != 0)
         memcpy(origin->text, conf->text.at, origin->text_len);
-    pool_init(&origin->pool, origins->loop);
+    pool_init(&origin->pool, origins->loop, &origin->closed_early_ms);
     struct origin **bucket = bucket_of(origins, conf->identity);
     origin->next = *bucket;
     *bucket = origin;

@@ -20,7 +20,8 @@ struct origin {
     uint32_t failures; /* in a row */
     uint32_t in_use;   /* connections taken or being made: such an origin is not forgotten */
     uint64_t rests_until_ms, last_failed_ms, last_used_ms;
-    struct addr good; /* the address that answered last, or family ADDR_NONE */
+    uint64_t closed_early_ms; /* when it last closed a connection that had just been used; or 0 */
+    struct addr good;         /* the address that answered last, or family ADDR_NONE */
     struct pool pool;
 };
 

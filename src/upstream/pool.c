@@ -55,6 +55,9 @@ static void pool_close(struct pool *pool, struct origin_conn *conn)
 
 static void idle_gone(struct origin_conn *conn)
 {
+    uint64_t now = loop_now_ms(conn->pool->loop);
+    if (now - conn->last_used_ms <= POOL_FRESH_MS)
+        *conn->pool->closed_early_ms = now;
     pool_close(conn->pool, conn);
 }
 
@@ -94,9 +97,10 @@ static void pool_expire(struct loop_timer *timer)
         timer_set(pool->loop, &pool->timer, next - now);
 }
 
-void pool_init(struct pool *pool, struct loop *loop)
+void pool_init(struct pool *pool, struct loop *loop, uint64_t *closed_early_ms)
 {
-    *pool = (struct pool){.loop = loop, .timer.on_fire = pool_expire};
+    *pool = (struct pool){
+        .loop = loop, .timer.on_fire = pool_expire, .closed_early_ms = closed_early_ms};
     list_init(&pool->idle);
 }
 
@@ -129,7 +133,11 @@ struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max)
     struct link *link;
     while ((link = list_first(&pool->idle)) != NULL) {
         struct origin_conn *conn = LIST_OF(link, struct origin_conn, idle);
-        if (idle_ms_max != 0 && loop_now_ms(pool->loop) - conn->last_used_ms > idle_ms_max)
+        uint64_t now = loop_now_ms(pool->loop);
+        if (idle_ms_max != 0 && now - conn->last_used_ms > idle_ms_max)
+            return NULL;
+        if (idle_ms_max != 0 && *pool->closed_early_ms != 0 &&
+            now - *pool->closed_early_ms < POOL_WARY_MS)
             return NULL;
         /* The loop tells of a connection that ends; only what must not be repeated is worth the
          * system call that looks once more. */

@@ -10,14 +10,19 @@
 #include "net/loop.h"
 #include "upstream/upstream_conf.h"
 
+/* A connection used so recently is very likely still open: good enough for a request that must not
+ * be sent twice, unless this origin has shown otherwise within POOL_WARY_MS. */
+enum { POOL_FRESH_MS = 200, POOL_WARY_MS = 60 * 1000 };
+
 struct pool {
     struct loop *loop;
     struct link idle; /* of origin_conn, the one used last first */
     uint32_t count;
     struct loop_timer timer;
+    uint64_t *closed_early_ms; /* of the origin: set when a peer closes what was just used */
 };
 
-void pool_init(struct pool *pool, struct loop *loop);
+void pool_init(struct pool *pool, struct loop *loop, uint64_t *closed_early_ms);
 /* Closes all connections. */
 void pool_fini(struct pool *pool);
 
