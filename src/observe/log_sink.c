@@ -17,6 +17,7 @@
 enum {
     REPORT_MS = 60 * 1000,
     REOPEN_MS = 5 * 1000, /* a syslog daemon that restarts is back within seconds */
+    ROTATE_MS = 2 * 1000, /* whoever renames looks once a second, and may have just looked */
 };
 
 void log_sink_init(struct log_sink *sink)
@@ -282,7 +283,8 @@ enum log_want log_sink_wants(struct log_sink *sink, uint64_t now_ms)
     bool full = sink->regular && sink->rotate_bytes != 0 && sink->file_bytes >= sink->rotate_bytes;
     if (!sink->used || (!full && !sink->broken))
         return LOG_WANT_NOTHING;
-    if (sink->asked_ms != 0 && (full || now_ms - sink->asked_ms < REOPEN_MS))
+    uint64_t patience_ms = full ? ROTATE_MS : REOPEN_MS;
+    if (sink->asked_ms != 0 && now_ms - sink->asked_ms < patience_ms)
         return LOG_WANT_NOTHING;
     sink->asked_ms = now_ms != 0 ? now_ms : 1;
     return full ? LOG_WANT_ROTATE : LOG_WANT_REOPEN;

@@ -381,6 +381,18 @@ def test_a_full_log_is_rotated(portcullis):
     assert not (p.dir / "access.log.3").exists()
 
 
+def test_a_log_that_fills_quickly_is_rotated_again(portcullis):
+    p = portcullis("log @DIR@/access.log rotate 64k keep 2\n" + HELLO)
+    with p.connect() as client:
+        def two_more():
+            for i in range(50):
+                client.send(b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i).response()
+            return (p.dir / "access.log.2").exists()
+
+        wait_for(two_more, "the second rotation", every=0.1)
+
+
+
 # --- the command line -----------------------------------------------------------------------
 
 
