@@ -1,7 +1,7 @@
 /*
  * Regular expressions (PCRE2 with JIT) under limits: a match that needs more steps than
- * REGEX_MATCH_LIMIT answers REGEX_LIMIT, which callers treat as "no match" and record. A compiled
- * expression is immutable and shared by threads.
+ * REGEX_MATCH_LIMIT answers REGEX_LIMIT: nobody knows whether it matches, so whoever decides about
+ * access by it refuses. A compiled expression is immutable and shared by threads.
  */
 #ifndef PC_BASE_REGEX_H
 #define PC_BASE_REGEX_H

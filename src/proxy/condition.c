@@ -97,7 +97,10 @@ static bool from_holds(const struct condition *c, const struct route_query *quer
 
 static bool path_holds(const struct condition *c, const struct route_query *query)
 {
-    return regex_match(c->regex, query->path, NULL) == REGEX_MATCH;
+    enum regex_result result = regex_match(c->regex, query->path, NULL);
+    if (result == REGEX_LIMIT && query->undecided != NULL)
+        *query->undecided = true;
+    return result == REGEX_MATCH;
 }
 
 bool condition_holds(const struct condition *c, const struct route_query *query)

@@ -123,9 +123,18 @@ static enum verdict find_site(struct exchange *x)
 
 static enum verdict find_route(struct exchange *x)
 {
-    struct route_query query = {
-        .request = &x->message, .path = x->uri.path, .query = x->uri.query, .client = &x->client};
-    if (!router_find(x->site->router, &query, &x->match))
+    bool undecided = false;
+    struct route_query query = {.request = &x->message,
+                                .path = x->uri.path,
+                                .query = x->uri.query,
+                                .client = &x->client,
+                                .undecided = &undecided};
+    bool found = router_find(x->site->router, &query, &x->match);
+    if (undecided) /* a path made to exhaust an expression must not slip past its route's rules */
+        return answer_refuse(x, 503, ACCESS_BY_LIMIT, STR("regex limit"),
+                             STR("an expression of the routes took too long on this path"),
+                             &x->site->where);
+    if (!found)
         return VERDICT_NEXT; /* admit says 404 to those who may know */
     const struct route *route = x->match.route;
     x->conf = route->conf;

@@ -300,11 +300,15 @@ static bool find_regex(const struct router *router, const struct route_query *qu
 {
     for (size_t i = 0; i < router->regex_count; i++) {
         const struct route *route = router->regexes[i];
-        if (regex_match(route->regex, query->path, match->groups) == REGEX_MATCH &&
-            conditions_hold(route, query)) {
+        enum regex_result result = regex_match(route->regex, query->path, match->groups);
+        if (result == REGEX_NO_MATCH || !conditions_hold(route, query))
+            continue;
+        if (result == REGEX_MATCH) {
             match->route = route;
             return true;
         }
+        if (query->undecided != NULL)
+            *query->undecided = true;
     }
     memset(match->groups, 0, sizeof match->groups);
     return false;

@@ -15,6 +15,9 @@ struct route_query {
     struct str path;  /* canonical */
     struct str query; /* raw, without '?' */
     const struct addr *client;
+    /* Set when an expression ran into its limit (REGEX_LIMIT) before a route was found: what was
+     * found then may not be used, since a stricter route may have been passed over. May be NULL. */
+    bool *undecided;
 };
 
 struct route_match {

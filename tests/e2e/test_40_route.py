@@ -445,3 +445,20 @@ def test_concurrent_requests_go_their_own_ways(portcullis, origin):
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_a_path_that_exhausts_an_expression_slips_past_no_rule(portcullis):
+    p = portcullis(r"""site * {
+        ~ (a+)+b/admin -> respond 200 admin { deny from any }
+        /w/* -> respond 200 guarded { when not path ~ (x+)+y/z; }
+        /plain -> respond 200 plain
+        /* -> respond 200 other
+    }""")
+    assert p.get("/aab/admin").status == 403
+    assert p.get("/other").text == "other"
+    slow = "a" * 40
+    assert p.get(f"/{slow}c/aab/admin").status == 503
+    assert p.wait_log(lambda r: r["status"] == 503)["refused_by"] == "regex limit"
+    assert p.get("/w/1").text == "guarded"
+    assert p.get("/w/" + "x" * 40 + "w/xy/z").status == 503
+    assert p.get("/plain").text == "plain"
