@@ -130,6 +130,7 @@ static void on_state(void *user, enum codec_state state)
         set_wait(s, WAIT_IDLE, snapshot->idle_ms);
         break;
     case CODEC_HEAD:
+        s->head_began_us = clock_mono_us();
         set_wait(s, WAIT_HEAD, snapshot->head_ms);
         break;
     case CODEC_BUSY:
@@ -151,6 +152,12 @@ static struct codec_request *on_begin(void *user)
     struct exchange *x = exchange_new(s->front, s);
     if (x == NULL)
         return NULL;
+    if (s->head_began_us != 0) { /* the record begins with the first byte of the request */
+        uint64_t before_us = x->start_us - s->head_began_us;
+        x->start_us -= before_us;
+        x->record.start_wall_us -= before_us;
+        s->head_began_us = 0;
+    }
     return &x->request;
 }
 

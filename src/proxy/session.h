@@ -35,6 +35,7 @@ struct session {
     struct loop_timer timer;
     struct addr peer, local;
     uint64_t id, start_wall_us;
+    uint64_t head_began_us; /* when a head that did not come at once began; else 0 */
     uint32_t requests;
     bool tls;     /* as it came: the listener's may change with a reload */
     uint8_t wait; /* enum session_wait */

@@ -812,3 +812,19 @@ def test_no_descriptor_is_lost(portcullis, origin):
             client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")
             client.reset()
     wait_for(lambda: count() <= before + 1, "the descriptors to be closed")
+
+
+def test_the_times_of_a_record_begin_with_the_first_byte(portcullis):
+    p = portcullis("timeout head 1s\nsite * -> respond 200 x")
+    with p.connect() as client:
+        client.send(b"GET /slow HT")
+        time.sleep(0.3)
+        client.send(b"TP/1.1\r\nHost: x\r\n\r\n")
+        assert client.response().status == 200
+        client.send(b"GET /fast HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.response().status == 200
+    assert 250_000 < p.wait_log(lambda r: r.get("path") == "/slow")["head_us"] < 5_000_000
+    assert p.wait_log(lambda r: r.get("path") == "/fast")["head_us"] < 250_000
+    with p.connect() as client:
+        assert client.send(b"GET /never HT").response().status == 408
+    assert p.wait_log(lambda r: r["status"] == 408)["total_us"] > 900_000
