@@ -3,7 +3,7 @@
 set -eu
 want="build-essential cmake ninja-build pkg-config libgnutls28-dev libssl-dev libpcre2-dev zlib1g-dev
 libbrotli-dev libzstd-dev libc-ares-dev libcmocka-dev clang-format python3 python3-pytest
-python3-pytest-timeout python3-websockets curl openssl gnutls-bin iproute2 brotli zstd"
+python3-pytest-timeout python3-websockets ca-certificates curl openssl gnutls-bin iproute2 brotli zstd"
 # What the test of a whole hospital portal needs besides.
 portal="orthanc orthanc-dicomweb python3-pydicom python3-numpy python3-flask gunicorn nginx-light
 chromium libnss3-tools fonts-dejavu-core"

@@ -32,12 +32,17 @@ static uint64_t hash_of_file(const struct tree *tree)
 static void compile_top(struct compile *c, const struct tree *tree)
 {
     c->file_hash = hash_of_file(tree);
+    bool said = false;
     for (const struct statement *s = tree->top.first; s != NULL; s = s->next)
-        if (s->directive == NULL && compile_is(&s->words[0], "listen"))
-            c->listen_broken = true;
+        if (compile_is(&s->words[0], "listen")) {
+            said = true;
+            c->listen_broken = c->listen_broken || s->directive == NULL;
+        }
     compile_block(c, &tree->top, is_site);
-    if (c->snapshot->listener_count == 0 && compile_clean(c))
+    if (!said)
         compile_listen_default(c);
+    else if (c->snapshot->listener_count == 0)
+        c->listen_broken = true; /* told already: sites are not blamed for it */
     compile_block(c, &tree->top, is_no_site);
     if (c->site_count == 0 && compile_clean(c)) {
         diag_error(c->diag, NULL, "there is no site in this configuration");

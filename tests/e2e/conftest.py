@@ -11,7 +11,9 @@ What a configuration leaves out is added in front of it: `state`, `log`, `drain 
 two free loopback ports (HTTPS only where the text has a `tls` line). In the text @HTTP@, @HTTPS@,
 @DIR@ and @CERTS@ stand for the ports, the instance's folder and the folder of test certificates.
 """
+import atexit
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -368,9 +370,21 @@ class Portcullis:
             return client.send(data).read_all()
 
 
+@functools.cache
+def public_binary():
+    """A copy that every user may run: the tree may lie in a home that is closed to others."""
+    folder = tempfile.mkdtemp(prefix="portcullis-test-")
+    atexit.register(shutil.rmtree, folder)
+    os.chmod(folder, 0o755)
+    copy = shutil.copy(BINARY, folder)
+    os.chmod(copy, 0o755)
+    return copy
+
+
 def cli(*words, cwd=None, user=None, env=None, text=None, timeout=PATIENCE):
     """Runs `portcullis WORDS` to its end."""
-    return subprocess.run([BINARY, *map(str, words)], cwd=cwd, input=text, text=True,
+    binary = BINARY if user is None else public_binary()
+    return subprocess.run([binary, *map(str, words)], cwd=cwd, input=text, text=True,
                           capture_output=True, timeout=timeout, user=user,
                           env={**os.environ, **(env or {})})
 

@@ -56,6 +56,8 @@ site localhost -> 127.0.0.1:{port}
 
 
 def talk(url, work, **more):
+    more.setdefault("host", "127.0.0.1")  # the URL's is for Host and SNI: no name is looked up
+
     async def run():
         if url.startswith("wss"):
             context = ssl.create_default_context()

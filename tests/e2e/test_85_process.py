@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, cli, wait_for
+from conftest import BINARY, cli, public_binary, wait_for
 
 HELLO = 'site * -> respond 200 "hello"\n'
 NOBODY = 65534
@@ -323,7 +323,8 @@ def test_the_control_group_is_let_in(portcullis):
     p = portcullis("control @DIR@/c.sock group daemon\n" + HELLO)
     info = (p.dir / "c.sock").stat()
     assert stat.S_IMODE(info.st_mode) == 0o660
-    done = subprocess.run([BINARY, "status", "--json", "--control", str(p.dir / "c.sock")],
+    done = subprocess.run([public_binary(), "status", "--json", "--control",
+                           str(p.dir / "c.sock")],
                           user=12345, group=info.st_gid, extra_groups=[], capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stderr
