@@ -95,8 +95,10 @@ static void start_threads(struct worker *w, const struct snapshot *s)
     for (unsigned i = 0; i < w->thread_count; i++) {
         struct worker_thread *t = &w->threads[i];
         t->resolver = resolver_new(w->hub, t->loop);
-        t->conf = (struct front_conf){
-            .thread = i, .log = log_thread_ring(w->log, i), .tickets = w->tickets};
+        t->conf = (struct front_conf){.thread = i,
+                                      .threads = w->thread_count,
+                                      .log = log_thread_ring(w->log, i),
+                                      .tickets = w->tickets};
         if (t->resolver == NULL || !worker_thread_start(t))
             end_because("a thread cannot be started");
     }
