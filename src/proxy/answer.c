@@ -30,7 +30,7 @@ static void answer_new(struct exchange *x, unsigned status)
 static void add(struct exchange *x, enum header_id id, struct str value)
 {
     if (!message_add_id(&x->answer, id, value))
-        x->record.decisions_cut = true;
+        exchange_lost_field(x);
 }
 
 static void set_content(struct exchange *x, struct str content_type, struct str text)

@@ -423,7 +423,7 @@ static void add_own_fields(struct exchange *x)
         ok = ok && message_set_id(answer, HEADER_STRICT_TRANSPORT_SECURITY, value);
     }
     if (!ok)
-        x->record.decisions_cut = true;
+        exchange_lost_field(x);
 }
 
 void edit_answer(struct exchange *x)
@@ -432,7 +432,7 @@ void edit_answer(struct exchange *x)
         edit_origins_fields(x);
     add_own_fields(x);
     if (x->conf != NULL && !apply_lines(x, &x->answer, true))
-        x->record.decisions_cut = true;
+        exchange_lost_field(x);
 }
 
 void edit_informational(struct exchange *x)

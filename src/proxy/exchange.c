@@ -28,6 +28,12 @@ struct exchange *exchange_new(struct front *front, struct session *session)
     return x;
 }
 
+void exchange_lost_field(struct exchange *x)
+{
+    access_record_decide(&x->record, ACCESS_STAGE_RESPOND, STR("field left out"),
+                         STR("the exchange's memory is at its cap"), NULL);
+}
+
 void exchange_set_site(struct exchange *x, struct site *site)
 {
     if (x->site == site)

@@ -122,6 +122,9 @@ struct exchange *exchange_new(struct front *front, struct session *session)
 void exchange_end(struct exchange *x);
 void exchange_free(struct exchange *x);
 
+/* A field of ours does not fit into memory: the answer goes without it, and the record says so. */
+void exchange_lost_field(struct exchange *x);
+
 /* Pins the site's part (once). */
 void exchange_set_site(struct exchange *x, struct site *site);
 /* The decisions are made: only the site's part is still needed. */

@@ -353,7 +353,7 @@ static enum verdict serve_files(struct exchange *x, const struct target *target)
                       &target->where);
     const struct field *range = message_get(&head, HEADER_CONTENT_RANGE);
     if (range != NULL && !message_add_id(&x->answer, HEADER_CONTENT_RANGE, range->value))
-        x->record.decisions_cut = true;
+        exchange_lost_field(x);
     return verdict;
 }
 
