@@ -361,21 +361,13 @@ static bool tells_of_origin(const struct exchange *x, const struct field *field)
     }
 }
 
-static bool set_by_route(const struct exchange *x, struct str name)
-{
-    for (size_t i = 0; i < x->conf->header_count; i++)
-        if (!x->conf->headers[i].response && str_eq_nocase(x->conf->headers[i].name, name))
-            return true;
-    return false;
-}
-
 static bool trailer_passes(const struct exchange *x, const struct field *field, bool to_origin)
 {
     if (is_hop_by_hop(field->id))
         return false;
     if (!to_origin)
         return !tells_of_origin(x, field);
-    return field->id == HEADER_OTHER && !poses_as_proxy(field) && !set_by_route(x, field->name) &&
+    return field->id == HEADER_OTHER && !poses_as_proxy(field) && !set_by_us(x, field->name) &&
            str_find_byte(field->name, '_') == SIZE_MAX;
 }
 

@@ -428,8 +428,10 @@ static enum verdict phase_prepare(struct exchange *x)
         decide(x, ACCESS_STAGE_PREPARE, x->match.route->strip ? STR("stripped") : STR("rewritten"),
                str_sub(x->upstream_target, 0, str_find_byte(x->upstream_target, '?')),
                &x->match.route->where);
-    /* From here on the exchange needs its site, but no longer the whole configuration. */
-    exchange_unpin_snapshot(x);
+    /* From here on the exchange needs its site, but no longer the whole configuration; only
+     * trailers may still come, and no name that it sets towards origins may stand in them. */
+    if (x->message.framing != BODY_CHUNKED)
+        exchange_unpin_snapshot(x);
     return VERDICT_NEXT;
 }
 

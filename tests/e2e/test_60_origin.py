@@ -102,3 +102,24 @@ def test_a_silent_origin_rests(portcullis, origin):
         }}""")
     statuses = [p.get("/").status for _ in range(6)]
     assert sorted(statuses) == [200] * 5 + [504]
+
+
+@pytest.mark.parametrize("path", ["/sets", "/other"])
+def test_no_trailer_poses_as_a_field_of_ours(portcullis, origin, path):
+    trailers = []
+
+    def script(conn):
+        conn.read_until(b"\r\n\r\n")
+        trailers.append(conn.read_until(b"\r\n\r\n"))
+        conn.answer()
+
+    o = origin(script)
+    p = portcullis(f"""site * {{
+        /sets  -> 127.0.0.1:{o.port} {{ header request set X-User somebody }}
+        /other -> 127.0.0.1:{o.port}
+    }}""")
+    with p.connect() as client:
+        client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+                    "x-user: root\r\nX-Forwarded-For: 1.1.1.1\r\nX-Sum: 1\r\n\r\n".encode())
+        assert client.response().status == 200
+    assert trailers == [b"1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"]
