@@ -30,7 +30,9 @@ struct conn_limiter *conn_limiter_new(unsigned threads)
         return NULL;
     if (threads == 0)
         threads = 1;
-    limiter->per_second = (CONN_LIMITER_PER_SECOND + threads - 1) / threads;
+    limiter->per_second = CONN_LIMITER_PER_SECOND / threads;
+    if (limiter->per_second == 0)
+        limiter->per_second = 1;
     return limiter;
 }
 

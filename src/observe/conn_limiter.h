@@ -20,7 +20,7 @@ enum {
     CONN_LIMITER_SUMMARY_MS = 10 * 1000,
 };
 
-/* `threads` share the limit, rounded up. NULL without memory. */
+/* `threads` share the limit, rounded down, but one each at least. NULL without memory. */
 struct conn_limiter *conn_limiter_new(unsigned threads) __attribute__((warn_unused_result));
 void conn_limiter_end(struct conn_limiter *limiter);
 

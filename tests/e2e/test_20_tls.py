@@ -449,3 +449,17 @@ def test_the_worker_never_opens_a_key(portcullis):
     assert p.certs.key("localhost").stat().st_mode & 0o077 == 0
     assert p.get("/", tls=True).text == "x"
     assert open(f"/proc/{p.worker_pid()}/status", encoding="utf-8").read().split("Uid:")[1].split()[0] != "0"
+
+
+def test_failed_handshakes_of_one_address_are_recorded_ten_times_a_second(portcullis):
+    p = portcullis("workers 2\ntls @CERTS@/localhost.pem @CERTS@/localhost.key\n"
+                   "site localhost -> respond 200 x")
+    began = time.monotonic()
+    for _ in range(60):
+        with connect(p.tls_port) as client:
+            client.send(b"\x16\x03\x01 this is no hello")
+    windows = int(time.monotonic() - began) + 1
+    wait_for(lambda: len(p.log_records()) >= 5, "the first records")
+    time.sleep(0.5)
+    kinds = [r["kind"] for r in p.log_records()]
+    assert kinds.count("connection") <= 10 * windows
