@@ -129,8 +129,10 @@ static bool open_all(struct supervisor *s, const struct load_form *form)
     while (str_split(&rest, '\n', &line))
         if (!str_empty(line))
             load_say(&s->load, "error: %.*s", STR_ARG(line));
-    if (notices.len > 0)
-        load_say(&s->load, "notice: %.*s", STR_ARG(text_str(&notices)));
+    rest = text_str(&notices);
+    while (str_split(&rest, '\n', &line))
+        if (!str_empty(line))
+            load_say(&s->load, "notice: %.*s", STR_ARG(line));
     if (ok && !log_files_want(&s->logs, form, why, sizeof why)) {
         load_say(&s->load, "error: %s", why);
         ok = false;

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, connect, free_port
+from conftest import BINARY, SANITIZED, connect, free_port
 
 HELLO = 'site * -> respond 200 "hello"\n'
 GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -140,3 +140,28 @@ def test_redirect_to_a_port_serve_and_refuse(portcullis):
     assert location(p, "/x") == "https://localhost/x"
     assert p.get("/", host="serve.test").text == "b"
     assert p.get("/", host="refuse.test").status == 403
+
+
+NO_IPV6 = """
+#include <dlfcn.h>
+#include <errno.h>
+#include <sys/socket.h>
+int socket(int family, int type, int protocol)
+{
+    int (*real)(int, int, int) = (int (*)(int, int, int))dlsym(RTLD_NEXT, "socket");
+    if (family == AF_INET6) { errno = EAFNOSUPPORT; return -1; }
+    return real(family, type, protocol);
+}
+"""
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's library wants to be the first one loaded")
+def test_a_host_without_ipv6_is_served_by_ipv4_and_told(portcullis, folder):
+    source, library = folder / "no6.c", folder / "no6.so"
+    source.write_text("#define _GNU_SOURCE\n" + NO_IPV6)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    p = portcullis("listen http://:@HTTP@ https://:@HTTPS@\ntls @CERTS@/localhost.pem @CERTS@/localhost.key\n"
+                   "http serve\nsite localhost -> respond 200 hello\n", env={"LD_PRELOAD": str(library)})
+    assert p.get().text == "hello"
+    for port in (p.port, p.tls_port):
+        assert f"notice: this host has no IPv6: :{port} listens on IPv4 alone" in p.stderr()
