@@ -7,20 +7,25 @@
 
 static void new_line(struct text *out, unsigned depth)
 {
-    text_add_byte(out, '\n');
+    if (out->len != 0)
+        text_add_byte(out, '\n');
     for (unsigned i = 1; i < depth; i++)
         text_add_z(out, "  ");
 }
 
-/* A JSON string from its opening quote on: its bytes without quotes; underscores of names as
- * spaces. The writer has escaped all that would harm a terminal. */
+/* A JSON string from its opening quote on: its bytes without quotes; underscores of names, not of
+ * values, as spaces. The writer has escaped all that would harm a terminal. */
 static size_t add_string(struct text *out, struct str json, size_t at)
 {
+    size_t start = out->len;
     for (at++; at < json.len && json.at[at] != '"'; at++) {
         if (json.at[at] == '\\' && at + 1 < json.len)
             text_add_byte(out, json.at[at++]);
-        text_add_byte(out, json.at[at] == '_' ? ' ' : json.at[at]);
+        text_add_byte(out, json.at[at]);
     }
+    for (size_t i = start; at + 1 < json.len && json.at[at + 1] == ':' && i < out->len; i++)
+        if (out->at[i] == '_')
+            out->at[i] = ' ';
     return at;
 }
 
@@ -38,7 +43,8 @@ void status_text_add(struct text *out, struct str json)
         } else if (c == ',') {
             fresh = true;
         } else if (c == ':') {
-            text_add_z(out, ": ");
+            bool opens = at + 1 < json.len && (json.at[at + 1] == '{' || json.at[at + 1] == '[');
+            text_add_z(out, opens ? ":" : ": ");
         } else if (c != '\n' && c != ' ') {
             if (fresh)
                 new_line(out, depth);
