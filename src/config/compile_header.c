@@ -58,6 +58,13 @@ bool compile_header_template(struct compile *c, struct arena *arena, const struc
                                       "$1 to $9; $$ is a dollar sign");
         return false;
     }
+    size_t star = with_rest ? str_find_byte(word->text, '*') : SIZE_MAX;
+    if (star != SIZE_MAX && star + 1 != word->text.len) {
+        struct diag_pos pos = compile_part(word, star, 1);
+        diag_warning(c->diag, &pos,
+                     "this '*' is sent as it is: only a final one stands for the rest");
+        diag_hint(c->diag, "~ ^/old/(.*) -> redirect /new/$1?x=1");
+    }
     if (groups || !template_uses(out, TEMPLATE_GROUP))
         return true;
     diag_error(c->diag, &word->pos, "$1 to $9 are groups of a regular expression: here is none");

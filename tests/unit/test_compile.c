@@ -582,6 +582,18 @@ static void every_example_of_the_table_is_a_configuration(void **state)
     }
 }
 
+static void a_star_in_the_middle_of_a_redirect_is_warned_of(void **state)
+{
+    (void)state;
+    struct load l = right("listen http://127.0.0.1:8080\nsite * { /b/* -> redirect /c/*?x=1 }\n");
+    assert_int_equal(l.diag.warnings, 1);
+    assert_true(str_find(l.told, STR("this '*' is sent as it is")) != SIZE_MAX);
+    end(&l);
+    l = right("listen http://127.0.0.1:8080\nsite * { /b/* -> redirect /c/* }\n");
+    assert_int_equal(l.diag.warnings, 0);
+    end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +611,7 @@ int main(void)
         cmocka_unit_test(the_worker_compiles_the_pack_to_the_same),
         cmocka_unit_test(ten_thousand_are_compiled_quickly),
         cmocka_unit_test(every_example_of_the_table_is_a_configuration),
+        cmocka_unit_test(a_star_in_the_middle_of_a_redirect_is_warned_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
