@@ -29,6 +29,7 @@ struct codec_request {
     uint64_t bytes_in, bytes_out; /* on the wire above TLS, heads and framing included */
     uint64_t body_in, body_out;   /* of the content alone */
     bool body_whole;              /* the request has been received entirely */
+    bool half_closed;             /* on_half_closed() was called */
     bool wants_continue;          /* Expect: 100-continue, and nothing of the body has come */
     struct message *trailers; /* received behind a chunked body; NULL: none. Set by on_body_end */
     const struct message *answer_trailers; /* the user's, to be sent with the last piece, or NULL */
@@ -55,6 +56,8 @@ struct codec_user {
     /* The client is gone before its answer was complete. Nothing can be sent; on_done() follows
      * when the user calls codec_reset(). */
     void (*on_gone)(struct codec_request *request, enum stream_end end);
+    /* The client sends no more, and still takes its answer, as far as one can tell. May be NULL. */
+    void (*on_half_closed)(struct codec_request *request);
     /* The codec has forgotten the request: its exchange may go. Once for each on_begin(). */
     void (*on_done)(struct codec_request *request);
     void (*on_state)(void *user, enum codec_state state);

@@ -446,8 +446,12 @@ static void on_end(void *user, enum stream_end end)
         over(h, end);
         return;
     }
-    if (end == STREAM_FINISHED && h->reading == READ_DONE)
-        return; /* half closed: it still wants its answer; see next_request() */
+    if (end == STREAM_FINISHED && h->reading == READ_DONE) {
+        h->request->half_closed = true; /* it may still want its answer; see next_request() */
+        if (h->codec.user->on_half_closed != NULL)
+            h->codec.user->on_half_closed(h->request);
+        return;
+    }
     if (end == STREAM_FINISHED && h->reading == READ_NOTHING)
         return; /* its error answer is under way */
     if (end == STREAM_FINISHED && h->reading == READ_TUNNEL) {

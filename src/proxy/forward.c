@@ -516,6 +516,11 @@ static void on_head(struct client_request *request)
         exchange_wait_quiet(x);
         return;
     }
+    if (is_stream(&f->answer) && x->request.half_closed) {
+        x->gone = true;
+        answer_cut(x, ACCESS_CLIENT_ABORTED);
+        return;
+    }
     if (is_stream(&f->answer))
         exchange_wait_quiet(x);
     else if (f->answer.framing != BODY_NONE)

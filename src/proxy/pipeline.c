@@ -627,6 +627,12 @@ void pipeline_gone(struct exchange *x)
     answer_cut(x, ACCESS_CLIENT_ABORTED);
 }
 
+void pipeline_half_closed(struct exchange *x)
+{
+    if (x->waits.quiet_ms != 0 && !x->tunnel)
+        pipeline_gone(x);
+}
+
 void pipeline_done(struct exchange *x)
 {
     x->done = true;

@@ -18,6 +18,9 @@ void pipeline_body(struct exchange *x, struct str piece);
 void pipeline_body_end(struct exchange *x);
 void pipeline_drained(struct exchange *x);
 void pipeline_gone(struct exchange *x);
+/* A stream of events ends with its client's FIN: nobody half-closes one, and the next event, which
+ * would tell, may be minutes away. Other answers go on. */
+void pipeline_half_closed(struct exchange *x);
 /* The codec has forgotten it: writes the record and ends the exchange. */
 void pipeline_done(struct exchange *x);
 

@@ -200,6 +200,11 @@ static void on_gone(struct codec_request *request, enum stream_end end)
     pipeline_gone(exchange_of(request));
 }
 
+static void on_half_closed(struct codec_request *request)
+{
+    pipeline_half_closed(exchange_of(request));
+}
+
 static void on_done(struct codec_request *request)
 {
     pipeline_done(exchange_of(request));
@@ -218,6 +223,7 @@ static const struct codec_user codec_user = {
     .on_body_end = on_body_end,
     .on_drained = on_drained,
     .on_gone = on_gone,
+    .on_half_closed = on_half_closed,
     .on_done = on_done,
     .on_state = on_state,
     .on_over = on_over,

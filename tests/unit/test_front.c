@@ -533,6 +533,36 @@ static void trailers_pass_in_both_directions_but_not_those_that_mean_something(v
     close(origin);
 }
 
+static void an_event_stream_ends_with_its_clients_fin(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n");
+    assert_true(hear(fd, "data: 1"));
+    shutdown(fd, SHUT_WR);
+    assert_true(hear(origin, NULL)); /* long before its next event, or `timeout quiet` */
+    close(fd);
+    close(origin);
+}
+
+static void a_half_closed_client_gets_its_answer(void **state)
+{
+    const struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/ HTTP/1.1\r\nHost: pub\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "late"));
+    close(fd);
+    close(origin);
+}
+
 static void a_head_that_does_not_come_whole_gets_a_408(void **state)
 {
     int fd = client(*state);
@@ -905,6 +935,8 @@ int main(int argc, char **argv)
         CLAIM(a_websocket_is_a_tunnel_after_its_101),
         CLAIM(an_expectation_is_passed_on_and_answered),
         CLAIM(trailers_pass_in_both_directions_but_not_those_that_mean_something),
+        CLAIM(an_event_stream_ends_with_its_clients_fin),
+        CLAIM(a_half_closed_client_gets_its_answer),
         CLAIM(a_head_that_does_not_come_whole_gets_a_408),
         CLAIM(an_idle_connection_is_closed),
         CLAIM(a_head_request_gets_the_head_alone),
