@@ -48,6 +48,9 @@ static struct error_page *page_of(struct error_page *pages, size_t *count, unsig
     return &pages[(*count)++];
 }
 
+/* A page is sent in one piece, and waits in memory while its client takes it. */
+#define ERROR_PAGE_BYTES_MAX ((size_t)1024 * 1024)
+
 static void add_pages(struct compile *c, const struct statement *s, struct error_page *pages,
                       size_t *count)
 {
@@ -55,6 +58,11 @@ static void add_pages(struct compile *c, const struct statement *s, struct error
     const struct source *source = compile_source(c, SOURCE_DATA, file);
     if (source == NULL)
         return;
+    if (source->bytes.len > ERROR_PAGE_BYTES_MAX) {
+        diag_error(c->diag, &file->pos, "an error page has at most 1m");
+        diag_hint(c->diag, "images and styles belong into files of their own");
+        return;
+    }
     struct str body = compile_dup(c, source->bytes);
     struct str type = compile_dup(c, mime_of_path(file->text));
     for (size_t i = 1; i + 1 < s->count; i++) {

@@ -275,7 +275,12 @@ bool edit_path(struct exchange *x, struct str *path, const char **why)
     edit_values(x, &values);
     *why = NULL;
     if (route->rewrite_regex != NULL) {
-        if (regex_match(route->rewrite_regex, x->uri.path, groups) != REGEX_MATCH) {
+        enum regex_result result = regex_match(route->rewrite_regex, x->uri.path, groups);
+        if (result == REGEX_LIMIT) { /* whether it would match is not known: nothing is guessed */
+            *why = "the expression of `rewrite` needs too many steps for this path";
+            return false;
+        }
+        if (result == REGEX_NO_MATCH) {
             *path = x->uri.path;
             return true;
         }

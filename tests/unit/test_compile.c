@@ -582,6 +582,27 @@ static void every_example_of_the_table_is_a_configuration(void **state)
     }
 }
 
+static void an_error_page_has_its_limit(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/portcullis-page-XXXXXX", conf[256];
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    snprintf(conf, sizeof conf,
+             "listen http://127.0.0.1:8080\nsite * {\n error 502 %s\n /* -> respond 200\n}\n",
+             path);
+    assert_int_equal(ftruncate(fd, 1024 * 1024), 0);
+    struct load l = right(conf);
+    end(&l);
+    assert_int_equal(ftruncate(fd, 1024 * 1024 + 1), 0);
+    l = load_text(conf, NULL);
+    assert_int_equal(l.diag.errors, 1);
+    assert_true(str_find(l.told, STR("an error page has at most 1m")) != SIZE_MAX);
+    end(&l);
+    close(fd);
+    unlink(path);
+}
+
 static void a_star_in_the_middle_of_a_redirect_is_warned_of(void **state)
 {
     (void)state;
@@ -611,6 +632,7 @@ int main(void)
         cmocka_unit_test(the_worker_compiles_the_pack_to_the_same),
         cmocka_unit_test(ten_thousand_are_compiled_quickly),
         cmocka_unit_test(every_example_of_the_table_is_a_configuration),
+        cmocka_unit_test(an_error_page_has_its_limit),
         cmocka_unit_test(a_star_in_the_middle_of_a_redirect_is_warned_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
