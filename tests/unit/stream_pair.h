@@ -67,6 +67,8 @@ static inline void pair_op_send(struct stream *stream, const struct iovec *iov, 
         return;
     end->sends++;
     for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len == 0)
+            continue;
         if (to->len + iov[i].iov_len > to->cap) {
             to->cap = (to->len + iov[i].iov_len) * 2;
             to->bytes = realloc(to->bytes, to->cap);
