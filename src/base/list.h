@@ -22,10 +22,6 @@ static inline bool list_empty(const struct link *head)
 {
     return head->next == head;
 }
-static inline bool link_linked(const struct link *link)
-{
-    return link->next != NULL && link->next != link;
-}
 /* At the end of the ring. */
 static inline void list_add(struct link *head, struct link *link)
 {

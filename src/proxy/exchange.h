@@ -67,7 +67,6 @@ struct exchange {
     bool answer_begun, answer_ended, gone, done;
     bool answer_is_origins; /* x->answer came from an origin */
     bool resumed;           /* resume() was called inside a phase */
-    bool no_site_rule;      /* the site was chosen by default, not by name */
 
     /* What the configuration made of it. */
     struct snapshot *snapshot; /* pinned until the decisions are made, then NULL */

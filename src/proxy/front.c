@@ -23,7 +23,7 @@ struct front_socket {
     struct loop_io io;
     struct front_listener *listener;
     struct loop_timer rest_timer;
-    bool resting, watched, leaving;
+    bool resting, watched;
 };
 
 /* ---- sockets ---- */

@@ -177,11 +177,6 @@ const struct stream_ops tls_stream_ops = {
     .addresses = op_addresses,
 };
 
-bool tls_stream_is(const struct stream *stream)
-{
-    return stream->ops == &tls_stream_ops;
-}
-
 struct str tls_stream_name(const struct stream *stream)
 {
     return str_from_z(tls_of(stream)->name);

@@ -33,7 +33,5 @@ struct tls_info {
 void tls_stream_info(const struct stream *stream, struct tls_info *info);
 /* The server name alone, without asking GnuTLS anything: in lower case; empty: none was sent. */
 struct str tls_stream_name(const struct stream *stream);
-/* True for streams made here. */
-bool tls_stream_is(const struct stream *stream);
 
 #endif
