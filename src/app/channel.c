@@ -38,6 +38,7 @@ static const struct rule rules[LETTER_KINDS] = {
     [LETTER_UNLISTEN] = {BODY(unlisten), BY_SUPERVISOR, 0, 0},
     [LETTER_DRAIN] = {BODY(drain), BY_SUPERVISOR, 0, 0},
     [LETTER_ASK] = {0, BY_SUPERVISOR, 0, 0},
+    [LETTER_QUERY] = {0, BY_SUPERVISOR, 1, 1},
     [LETTER_READY] = {BODY(generation), BY_WORKER, 0, 0},
     [LETTER_REFUSED] = {BODY(generation), BY_WORKER, 0, 0},
     [LETTER_LOG_WANTED] = {BODY(wanted_slot), BY_WORKER, 0, 0},

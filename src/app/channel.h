@@ -30,6 +30,7 @@ enum letter_kind {
     LETTER_UNLISTEN, /* the address has left the file */
     LETTER_DRAIN,    /* finish what is open, then end */
     LETTER_ASK,      /* for its status */
+    LETTER_QUERY,    /* a client of the control socket with a question: its connection */
     /* From the worker. */
     LETTER_READY,      /* every thread serves by this generation */
     LETTER_REFUSED,    /* this generation could not be compiled; LETTER_TEXT came before */

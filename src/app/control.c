@@ -23,6 +23,7 @@ static const struct {
     {STR_INIT("status"), CONTROL_STATUS},
     {STR_INIT("reload"), CONTROL_RELOAD},
     {STR_INIT("stop"), CONTROL_STOP},
+    {STR_INIT("ask"), CONTROL_ASK},
 };
 
 void control_init(struct control *control,
@@ -216,7 +217,12 @@ static void take_line(struct control *control, struct control_client *client, ui
 static void read_client(struct control *control, struct control_client *client, uint64_t now_ms)
 {
     char bytes[CONTROL_LINE_MAX];
-    ssize_t got = recv(client->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    /* No byte behind the line is taken: it may be a question to the worker. */
+    ssize_t got = recv(client->fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_PEEK);
+    const char *end = got > 0 ? memchr(bytes, '\n', (size_t)got) : NULL;
+    if (got > 0)
+        got = recv(client->fd, bytes, end != NULL ? (size_t)(end + 1 - bytes) : (size_t)got,
+                   MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (got <= 0) {
@@ -246,6 +252,11 @@ static void write_client(struct control_client *client)
         client->answer_at += (size_t)sent;
     if (sent <= 0 || client->answer_at == client->answer_len)
         client_close(client);
+}
+
+void control_pass(struct control_client *client)
+{
+    client_close(client);
 }
 
 void control_answer(struct control_client *client, bool ok, struct str text, uint64_t now_ms)

@@ -1,8 +1,9 @@
 /*
  * The control socket of a running instance: one command a connection, one line; the answer is a
- * line "ok" or "failed" and then text until the end. Only root, whoever started us, and members of
- * the configured group are let in (SO_PEERCRED); never the worker's user, should a stranger have
- * taken over the worker.
+ * line "ok" or "failed" and then text until the end. Behind the line "ask" comes a question to the
+ * worker, which is left in the socket for it (query_desk.h). Only root, whoever started us, and
+ * members of the configured group are let in (SO_PEERCRED); never the worker's user, should a
+ * stranger have taken over the worker.
  */
 #ifndef PC_APP_CONTROL_H
 #define PC_APP_CONTROL_H
@@ -12,7 +13,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-enum control_command { CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP };
+enum control_command { CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP, CONTROL_ASK };
 
 enum {
     CONTROL_CLIENTS_MAX = 16,
@@ -56,6 +57,8 @@ unsigned control_poll(const struct control *control, struct pollfd *fds);
 /* Accepts, reads, writes, times out, as far as it goes without waiting. */
 void control_turn(struct control *control, uint64_t now_ms);
 
+/* The client is somebody else's now, who holds a copy of its descriptor. */
+void control_pass(struct control_client *client);
 void control_answer(struct control_client *client, bool ok, struct str text, uint64_t now_ms);
 /* To everybody who waits for this command. */
 void control_answer_all(struct control *control, enum control_command command, bool ok,

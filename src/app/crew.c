@@ -136,6 +136,13 @@ bool crew_ask(struct hand *hand)
     return channel_send(hand->channel, &m, NULL, 0);
 }
 
+bool crew_pass(struct hand *hand, int fd)
+{
+    struct letter m;
+    letter_init(&m, LETTER_QUERY);
+    return channel_send(hand->channel, &m, &fd, 1);
+}
+
 /* The snapshot before the sockets: a worker accepts only what it can answer. */
 bool crew_order(struct hand *hand, const struct crew_order *order)
 {

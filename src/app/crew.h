@@ -65,6 +65,8 @@ bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned
     __attribute__((warn_unused_result));
 void crew_unlisten(struct hand *hand, const struct letter_addr *addr);
 bool crew_ask(struct hand *hand) __attribute__((warn_unused_result));
+/* Passes the connection of somebody with a question on; the descriptor stays the caller's. */
+bool crew_pass(struct hand *hand, int fd) __attribute__((warn_unused_result));
 
 /* Takes what waits in the queues of all its listeners, finishes, ends. 0 ms: at once. */
 void crew_drain(struct hand *hand, uint32_t deadline_ms);

@@ -19,4 +19,17 @@ struct str instance_control_path(struct arena *arena, const char *config_path);
 int instance_command(struct arena *arena, struct str control_path, const char *command,
                      struct str *answer) __attribute__((warn_unused_result));
 
+/*
+ * The same for a question to the worker (query_desk.h): its words, the name first.
+ */
+int instance_ask(struct arena *arena, struct str control_path, const struct str *words,
+                 unsigned word_count, struct str *answer) __attribute__((warn_unused_result));
+/*
+ * The same, but the answer is handed out as it comes, perhaps without end; `on_text` says whether
+ * to go on. What a failed question answers is in `why`.
+ */
+int instance_follow(struct arena *arena, struct str control_path, const struct str *words,
+                    unsigned word_count, bool (*on_text)(void *user, struct str text), void *user,
+                    struct str *why) __attribute__((warn_unused_result));
+
 #endif

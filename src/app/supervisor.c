@@ -247,6 +247,12 @@ static void on_command(void *user, struct control_client *client)
         if (s->crew.serving == NULL || !crew_ask(s->crew.serving))
             send_status(s);
         break;
+    case CONTROL_ASK:
+        if (s->crew.serving != NULL && crew_pass(s->crew.serving, client->fd))
+            control_pass(client);
+        else
+            control_answer(client, false, STR("no worker serves at the moment\n"), s->now_ms);
+        break;
     }
 }
 

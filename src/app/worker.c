@@ -3,6 +3,7 @@
 #include "app/channel.h"
 #include "app/child.h"
 #include "app/privilege.h"
+#include "app/worker_query.h"
 #include "app/worker_status.h"
 #include "app/worker_thread.h"
 #include "base/arena.h"
@@ -45,6 +46,8 @@ struct worker {
     bool announced; /* READY was sent for `snapshot` */
     bool draining;
     uint64_t drain_until_ms;
+    struct query_desk desk;
+    struct worker_view view; /* what those who ask may see */
 };
 
 /* ---- beginning ---- */
@@ -266,6 +269,10 @@ static void on_message(struct worker *w, struct letter *m, int fds[2])
         if (!worker_status_send(w->channel, w->threads, w->thread_count, w->snapshot, w->log))
             _exit(1);
         break;
+    case LETTER_QUERY:
+        query_desk_take(&w->desk, fds[0], clock_mono_ms());
+        fds[0] = -1;
+        break;
     default:
         break;
     }
@@ -297,6 +304,7 @@ static void receive(struct worker *w)
 
 static void finish(struct worker *w)
 {
+    query_desk_fini(&w->desk);
     for (unsigned i = 0; i < w->thread_count; i++)
         worker_thread_end(&w->threads[i]);
     for (unsigned i = 0; i < w->thread_count; i++)
@@ -324,17 +332,34 @@ static void drain_turn(struct worker *w)
         worker_thread_look(&w->threads[i]);
 }
 
+static int shorter(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void wait_for_news(struct worker *w)
 {
-    struct pollfd fds[2] = {{.fd = w->channel, .events = POLLIN},
-                            {.fd = w->wake, .events = POLLIN}};
+    struct pollfd fds[QUERY_CLIENTS_MAX + 2] = {{.fd = w->channel, .events = POLLIN}};
+    unsigned count = 1 + query_desk_poll(&w->desk, fds + 1);
     int timeout = w->draining ? DRAIN_LOOK_MS : has_retired(w) ? SWEEP_MS : -1;
     /* While draining every look wakes us: then only the time counts. */
-    if (poll(fds, w->draining ? 1 : 2, timeout) < 0)
+    const unsigned wake_at = count;
+    if (!w->draining)
+        fds[count++] = (struct pollfd){.fd = w->wake, .events = POLLIN};
+    if (poll(fds, count, shorter(timeout, query_desk_timeout(&w->desk))) < 0)
         return;
-    uint64_t count;
-    if ((fds[1].revents & POLLIN) != 0 && read(w->wake, &count, sizeof count) < 0)
+    uint64_t times;
+    if ((fds[wake_at].revents & POLLIN) != 0 && read(w->wake, &times, sizeof times) < 0)
         return;
+}
+
+static void answer_questions(struct worker *w)
+{
+    w->view = (struct worker_view){.threads = w->threads,
+                                   .thread_count = w->thread_count,
+                                   .snapshot = w->snapshot,
+                                   .log = w->log};
+    query_desk_turn(&w->desk, clock_mono_ms());
 }
 
 void worker_main(int channel, void *argument)
@@ -349,6 +374,7 @@ void worker_main(int channel, void *argument)
     privilege_hide_memory(); /* changing the user has made memory and death signal as they were */
     child_die_with_parent();
     w->channel = channel;
+    query_desk_init(&w->desk, worker_query_answer, &w->view);
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0)
         end_because("no descriptor");
@@ -356,6 +382,7 @@ void worker_main(int channel, void *argument)
         wait_for_news(w);
         receive(w);
         announce(w);
+        answer_questions(w);
         if (has_retired(w))
             snapshot_sweep(&w->retired, oldest_in_use(w), w->thread_count);
         if (w->draining)

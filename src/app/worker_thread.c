@@ -6,9 +6,12 @@
 #include "proxy/snapshot.h"
 #include "upstream/name_check.h"
 
+#include <errno.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum call_kind { CALL_USE, CALL_LISTEN, CALL_UNLISTEN, CALL_DRAIN, CALL_LOOK, CALL_END };
@@ -165,6 +168,71 @@ void worker_thread_drain(struct worker_thread *t, bool now)
 void worker_thread_look(struct worker_thread *t)
 {
     post(t, (struct call){.kind = CALL_LOOK});
+}
+
+/* ---- waiting for a loop ---- */
+
+enum visit_state { VISIT_WAITS, VISIT_RUNS, VISIT_GIVEN_UP };
+
+/* Freed by the main thread, or by the loop when the main thread has given up. */
+struct visit {
+    struct loop_task task;
+    struct front *front;
+    void (*what)(struct front *front, void *arg);
+    void *arg;
+    _Atomic int state;
+    sem_t done;
+};
+
+static void run_visit(struct loop_task *task)
+{
+    struct visit *visit = (struct visit *)(void *)task; /* its first member */
+    int expected = VISIT_WAITS;
+    if (atomic_compare_exchange_strong(&visit->state, &expected, VISIT_RUNS)) {
+        visit->what(visit->front, visit->arg);
+        sem_post(&visit->done);
+        return;
+    }
+    sem_destroy(&visit->done);
+    free(visit);
+}
+
+static bool await(struct visit *visit)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += THREAD_DO_MS / 1000;
+    int got;
+    do
+        got = sem_clockwait(&visit->done, CLOCK_MONOTONIC, &until);
+    while (got != 0 && errno == EINTR);
+    int expected = VISIT_WAITS;
+    if (got != 0 && atomic_compare_exchange_strong(&visit->state, &expected, VISIT_GIVEN_UP))
+        return false;
+    /* It has begun, or is over: then its end is near. */
+    while (got != 0)
+        got = sem_wait(&visit->done);
+    return true;
+}
+
+bool worker_thread_do(struct worker_thread *t, void (*what)(struct front *front, void *arg),
+                      void *arg)
+{
+    struct visit *visit = must_have(calloc(1, sizeof *visit));
+    if (!t->running || t->front == NULL || sem_init(&visit->done, 0, 0) != 0) {
+        free(visit);
+        return false;
+    }
+    visit->front = t->front;
+    visit->what = what;
+    visit->arg = arg;
+    visit->task.run = run_visit;
+    loop_post(t->loop, &visit->task);
+    if (!await(visit))
+        return false;
+    sem_destroy(&visit->done);
+    free(visit);
+    return true;
 }
 
 void worker_thread_end(struct worker_thread *t)

@@ -39,6 +39,14 @@ void worker_thread_unlisten(struct worker_thread *t, const struct addr *addr);
 void worker_thread_drain(struct worker_thread *t, bool now);
 /* Looks whether it is idle. */
 void worker_thread_look(struct worker_thread *t);
+/*
+ * Runs `what` on the loop's thread and waits for it, so that the main thread may read what belongs
+ * to the loop; for people's questions, not for the path of requests. False when the loop did not
+ * get to it within THREAD_DO_MS: then it never will run.
+ */
+#define THREAD_DO_MS 2000
+bool worker_thread_do(struct worker_thread *t, void (*what)(struct front *front, void *arg),
+                      void *arg) __attribute__((warn_unused_result));
 /* Closes everything and waits for the thread's end. */
 void worker_thread_end(struct worker_thread *t);
 

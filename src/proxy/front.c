@@ -258,6 +258,11 @@ const struct front_counters *front_counters(const struct front *front)
     return &front->counters;
 }
 
+struct upstreams *front_upstreams(struct front *front)
+{
+    return front->upstreams;
+}
+
 void front_end(struct front *front)
 {
     if (front == NULL)

@@ -14,6 +14,7 @@ struct log_ring;    /* observe/log_thread.h */
 struct resolver;    /* net/resolver.h */
 struct snapshot;    /* proxy/snapshot.h */
 struct tls_tickets; /* tls/tls_tickets.h */
+struct upstreams;   /* upstream/upstream.h */
 struct front;
 
 struct front_conf {
@@ -59,5 +60,7 @@ void front_drain(struct front *front, bool now);
 bool front_idle(const struct front *front);
 
 const struct front_counters *front_counters(const struct front *front);
+/* What this thread remembers of origins. */
+struct upstreams *front_upstreams(struct front *front);
 
 #endif

@@ -356,6 +356,69 @@ def test_an_idle_control_client_is_closed_and_does_not_hold_others(portcullis):
         s.close()
 
 
+# --- questions to the worker ------------------------------------------------------------------
+
+
+def ask(p, question, pieces=1):
+    """What the worker answers to these bytes: its first line and the rest."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(30)
+        s.connect(str(p.dir / "state" / "control.sock"))
+        whole = b"ask\n" + question
+        size = max(1, len(whole) // pieces)
+        for at in range(0, len(whole), size):
+            s.sendall(whole[at:at + size])
+        s.shutdown(socket.SHUT_WR)
+        answer = b""
+        while got := s.recv(65536):
+            answer += got
+    return answer.decode().partition("\n")[::2]
+
+
+@pytest.mark.parametrize("pieces", [1, 100])
+def test_the_worker_answers_questions_about_its_origins(portcullis, origin, pieces):
+    o = origin()
+    p = portcullis(f"site * -> localhost:{o.port}\n")
+    assert p.get().status == 200
+    first, rest = ask(p, b"origins\0", pieces)
+    assert first == "ok"
+    (seen,) = json.loads(rest)
+    assert seen["origin"] == f"localhost:{o.port}" and not seen["resting"]
+
+
+@pytest.mark.parametrize("question", [b"", b"origins", b"fly\0", b"\0", b"x" * 300000, b"a\0" * 300],
+                         ids=["none", "open", "unknown", "empty", "long", "many"])
+def test_a_question_that_is_none_is_refused(portcullis, question):
+    p = portcullis(HELLO)
+    try:
+        first, _ = ask(p, question)
+    except (BrokenPipeError, ConnectionResetError):
+        first = "failed"  # it is cut off while it still talks
+    assert first == "failed"
+    assert p.get().text == "hello"
+
+
+def test_open_questions_are_counted_and_expire(portcullis):
+    p = portcullis(HELLO)
+    idle = []
+    for _ in range(16):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(30)
+        s.connect(str(p.dir / "state" / "control.sock"))
+        s.sendall(b"ask\n")
+        idle.append(s)
+
+    def refused():
+        first, rest = ask(p, b"origins\0")
+        return first == "failed" and "too many" in rest
+
+    wait_for(refused)
+    for s in idle:
+        assert s.recv(1) == b""
+        s.close()
+    assert ask(p, b"origins\0")[0] == "ok"
+
+
 # --- logs -----------------------------------------------------------------------------------
 
 
