@@ -169,23 +169,6 @@ static enum verdict phase_route(struct exchange *x)
 
 /* ---- admit ---- */
 
-static const struct access_rule *access_denies(const struct access_list *list,
-                                               const struct addr *client, bool *denied)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        const struct access_rule *rule = &list->rules[i];
-        bool matches = rule->net_count == 0;
-        for (size_t n = 0; n < rule->net_count && !matches; n++)
-            matches = cidr_has(&rule->nets[n], client);
-        if (matches) {
-            *denied = !rule->allow;
-            return rule;
-        }
-    }
-    *denied = list->has_allow;
-    return list->count ? &list->rules[0] : NULL;
-}
-
 /* Every level that has a list must let the client in. */
 static enum verdict judge_access(struct exchange *x)
 {
@@ -193,11 +176,10 @@ static enum verdict judge_access(struct exchange *x)
                                     STR_INIT("route access")};
     for (size_t level = 0; level < 3; level++) {
         const struct access_list *list = x->conf->access[level];
-        bool denied = false;
+        const struct access_rule *rule;
         if (list == NULL)
             continue;
-        const struct access_rule *rule = access_denies(list, &x->client, &denied);
-        if (!denied) {
+        if (access_list_admits(list, &x->client, &rule)) {
             decide(x, ACCESS_STAGE_ADMIT, STR("allowed"), by[level], rule ? &rule->where : NULL);
             continue;
         }

@@ -2,6 +2,25 @@
 
 #include "base/arena.h"
 
+/* ---- access ---- */
+
+bool access_list_admits(const struct access_list *list, const struct addr *client,
+                        const struct access_rule **rule)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct access_rule *at = &list->rules[i];
+        bool matches = at->net_count == 0;
+        for (size_t n = 0; n < at->net_count && !matches; n++)
+            matches = cidr_has(&at->nets[n], client);
+        if (matches) {
+            *rule = at;
+            return at->allow;
+        }
+    }
+    *rule = list->count ? &list->rules[0] : NULL;
+    return !list->has_allow;
+}
+
 /* ---- parts of the old snapshot ---- */
 
 static struct str hash_key(const uint64_t *hash)

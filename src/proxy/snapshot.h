@@ -57,6 +57,11 @@ struct access_list {
     bool has_allow;
 };
 
+/* The list's word about an address, and the line that decided (NULL: none, as the list is empty).
+ */
+bool access_list_admits(const struct access_list *list, const struct addr *client,
+                        const struct access_rule **rule);
+
 /* ---- routes ---- */
 
 enum condition_kind {
