@@ -174,8 +174,10 @@ const struct directive directives[] = {
      "how long a failing origin is left alone", "after: so many failures in a row.",
      "rest 10s after 3", compile_settings_rest},
     {"retry", "N|off", PLACE_ANY, 0, 0, "2", "how many further origins are tried",
-     "Only where nothing was sent yet, or the method may be repeated.", "retry off",
-     compile_settings_retry},
+     "Only where nothing was sent yet, or the method may be repeated; one that was not answered in "
+     "time goes to one more. At most a fifth of a route's requests are sent again, so that retries "
+     "make no outage worse.",
+     "retry off", compile_settings_retry},
 };
 
 const size_t directive_count = sizeof directives / sizeof directives[0];

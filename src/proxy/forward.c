@@ -39,6 +39,7 @@ struct forward {
     bool repeated_stale;
     bool answer_paused;
     bool ended;
+    bool repeated_timeout;
     unsigned retries, pooled_tries;
     struct loop_timer continue_timer;
 };
@@ -175,13 +176,6 @@ static void release(struct forward *f, bool reusable)
         upstream_give(upstreams_of(f), conn, conf_of(f));
     else
         upstream_discard(upstreams_of(f), conn);
-}
-
-void forward_timed_out(struct exchange *x)
-{
-    struct forward *f = x->forward;
-    if (f != NULL && f->conn != NULL)
-        upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
 }
 
 void forward_end(struct exchange *x)
@@ -324,6 +318,13 @@ static void note_tries(struct forward *f)
     f->x->record.tries = (uint16_t)(f->wait.attempts + f->pooled_tries);
 }
 
+static void note_budget(struct forward *f)
+{
+    if (f->wait.over_budget)
+        access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("not again"),
+                             STR("the retry budget is spent"), NULL);
+}
+
 static void on_ready(struct upstream_wait *wait, struct origin_conn *conn)
 {
     struct forward *f = LIST_OF(wait, struct forward, wait);
@@ -351,6 +352,7 @@ static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
     };
     f->waiting = false;
     note_tries(f);
+    note_budget(f);
     if (wait->origin_index < conf_of(f)->origin_count)
         x->record.origin = conf_of(f)->origins[wait->origin_index].text;
     answer_refuse(x, rows[failure].status, rows[failure].layer, rows[failure].by,
@@ -563,30 +565,58 @@ static bool repeatable(const struct forward *f)
            (!f->sent_something || method_is_idempotent(x->message.method));
 }
 
-static bool try_again(struct forward *f, bool stale)
+enum again { AGAIN_STALE, AGAIN_FAILED, AGAIN_SILENT };
+
+static const struct str again_why[] = {
+    [AGAIN_STALE] = STR_INIT("a kept connection proved stale"),
+    [AGAIN_FAILED] = STR_INIT("the origin failed before its answer"),
+    [AGAIN_SILENT] = STR_INIT("the origin did not answer in time"),
+};
+
+/* A further origin, under `retry` and its budget. */
+static bool may_retry(struct forward *f)
 {
-    const struct upstream_conf *conf = conf_of(f);
+    if (f->retries >= conf_of(f)->retry_max)
+        return false;
+    if (!upstream_may_retry(upstreams_of(f), &f->wait)) {
+        note_budget(f);
+        return false;
+    }
+    f->retries++;
+    f->wait.tried |= (uint64_t)1 << f->wait.origin_index;
+    return true;
+}
+
+static bool try_again(struct forward *f, enum again again)
+{
     if (!repeatable(f))
         return false;
-    if (stale && !f->repeated_stale) {
+    if (again == AGAIN_STALE && !f->repeated_stale)
         f->repeated_stale = true; /* the origin only closed an idle connection: it is not tried */
-    } else {
-        if (f->retries >= conf->retry_max || conf->origin_count < 2)
-            return false;
-        f->retries++;
-        f->wait.tried |= (uint64_t)1 << f->wait.origin_index;
-    }
+    else if (!may_retry(f))
+        return false;
     f->wait.fresh = true;
-    access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("again"),
-                         stale ? STR("a kept connection proved stale")
-                               : STR("the origin failed before its answer"),
-                         NULL);
+    access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("again"), again_why[again], NULL);
     f->x->waits.answer_ms = 0;
     f->x->record.sent_us = 0;
     if (!f->x->request.body_whole && !f->x->body_paused)
         pause_body(f->x); /* until there is an origin to take it */
     take(f);
     return true;
+}
+
+/* A client waits twice at the most: who was kept waiting by two origins has waited long enough. */
+bool forward_timed_out(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || f->conn == NULL)
+        return false;
+    bool repeated = f->repeated_timeout;
+    f->wait.origin_index = f->conn->origin_index;
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
+    release(f, false);
+    f->repeated_timeout = true;
+    return !repeated && try_again(f, AGAIN_SILENT);
 }
 
 static void on_client_failed(struct client_request *request, enum client_failure failure)
@@ -604,7 +634,7 @@ static void on_client_failed(struct client_request *request, enum client_failure
         answer_cut(x, ACCESS_ORIGIN_ABORTED);
         return;
     }
-    if (failure == CLIENT_CLOSED && try_again(f, stale))
+    if (failure != CLIENT_BAD && try_again(f, stale ? AGAIN_STALE : AGAIN_FAILED))
         return;
     enum verdict verdict =
         answer_refuse(x, 502, ACCESS_BY_ORIGIN,

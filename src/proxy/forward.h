@@ -1,8 +1,8 @@
 /*
  * One exchange with an origin: take a connection, send the request, hand its answer on, and, where
  * it is safe, try again. Safe is: nothing was sent; or the method is idempotent, all of the body
- * that was sent is still kept, and nothing of an answer has come (RFC 9110 9.2.2). A POST is never
- * sent twice.
+ * that was sent is still kept, and no whole head of an answer has come (RFC 9110 9.2.2). A POST is
+ * never sent twice.
  */
 #ifndef PC_PROXY_FORWARD_H
 #define PC_PROXY_FORWARD_H
@@ -20,8 +20,9 @@ enum verdict forward_start(struct exchange *x);
 void forward_body(struct exchange *x, struct str piece);
 void forward_body_end(struct exchange *x);
 void forward_drained(struct exchange *x);
-/* The origin was silent for too long: a failure of its own. */
-void forward_timed_out(struct exchange *x);
+/* The origin was silent for too long: a failure of its own. True when another one is asked (once,
+ * and where that is safe); else the exchange is to be answered. */
+bool forward_timed_out(struct exchange *x);
 /* Gives up: the connection is closed. Harmless when there is none. */
 void forward_end(struct exchange *x);
 

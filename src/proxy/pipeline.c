@@ -545,7 +545,8 @@ static void on_timeout(struct exchange *x, enum exchange_timeout which)
                           STR("the request's body came too slowly"));
         return;
     case EXCHANGE_ANSWER_TIMEOUT:
-        forward_timed_out(x);
+        if (forward_timed_out(x))
+            return;
         refuse_and_answer(x, 504, ACCESS_BY_ORIGIN, STR("timeout answer"),
                           STR("the origin did not answer in time"));
         return;

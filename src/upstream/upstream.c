@@ -3,6 +3,7 @@
 #include "tls/tls_connect.h"
 #include "upstream/balance.h"
 #include "upstream/dial.h"
+#include "upstream/retry_budget.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct upstreams {
     struct resolver *resolver;
     struct origins origins;
     struct balance balance;
+    struct retry_budgets budgets;
     unsigned source_at;     /* source addresses take turns */
     struct tls_client *tls; /* made when the first origin wants it */
     struct loop_task task;  /* the end */
@@ -35,6 +37,7 @@ struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver)
     upstreams->resolver = resolver;
     origins_init(&upstreams->origins, loop);
     balance_init(&upstreams->balance);
+    retry_budgets_init(&upstreams->budgets);
     return upstreams;
 }
 
@@ -52,6 +55,7 @@ void upstreams_end(struct upstreams *upstreams)
         return;
     origins_fini(&upstreams->origins);
     balance_fini(&upstreams->balance);
+    retry_budgets_fini(&upstreams->budgets);
     upstreams->task.run = end_late;
     loop_defer(upstreams->loop, &upstreams->task);
 }
@@ -102,16 +106,32 @@ static uint64_t all_of(const struct upstream_conf *conf)
     return conf->origin_count >= 64 ? UINT64_MAX : (UINT64_C(1) << conf->origin_count) - 1;
 }
 
+static bool spend(struct upstreams *upstreams, struct upstream_wait *wait)
+{
+    wait->over_budget = !retry_budget_spend(&upstreams->budgets, wait->conf->identity,
+                                            loop_now_ms(upstreams->loop));
+    return !wait->over_budget;
+}
+
 /* The next to be tried in this take, or -1. Those of earlier takes come again only when there are
- * no others, and then one of them. */
-static int choose(struct upstreams *upstreams, const struct upstream_wait *wait, uint64_t tried_now)
+ * no others, and then one of them. Where nothing could be sent for want of a socket of ours, going
+ * on is no retry. */
+static int choose(struct upstreams *upstreams, struct upstream_wait *wait, uint64_t tried_now)
 {
     uint64_t all = all_of(wait->conf), allowed = all & ~(wait->tried | tried_now);
-    if (tried_now != 0 && wait->attempts > wait->conf->retry_max)
-        return -1;
     if (allowed == 0 && tried_now == 0)
         allowed = all;
+    if (allowed == 0)
+        return -1;
+    if (tried_now != 0 && wait->attempts != 0 &&
+        (wait->attempts > wait->conf->retry_max || !spend(upstreams, wait)))
+        return -1;
     return balance_next(&upstreams->balance, &upstreams->origins, wait->conf, allowed);
+}
+
+bool upstream_may_retry(struct upstreams *upstreams, struct upstream_wait *wait)
+{
+    return wait->conf->origin_count > 1 && spend(upstreams, wait);
 }
 
 /* --- dialling ------------------------------------------------------------------------------------
@@ -122,6 +142,8 @@ static void origin_gave_up(struct attempt *attempt)
     struct upstream_wait *wait = attempt->wait;
     if (attempt->dial.failure != UPSTREAM_NO_SOCKET)
         origin_failed(&wait->upstreams->origins, attempt->origin, wait->conf);
+    else
+        wait->attempts--; /* the origin was not reached */
     attempt->origin->in_use--;
     attempt->origin = NULL;
     say(wait, attempt->dial.why);
@@ -251,6 +273,9 @@ void upstream_take(struct upstreams *upstreams, struct upstream_wait *wait)
     wait->pending = NULL;
     wait->timer = (struct loop_timer){.on_fire = fail_by_timer};
     wait->why[0] = '\0';
+    if (!wait->counted && wait->conf->origin_count > 1)
+        retry_budget_earn(&upstreams->budgets, wait->conf->identity, loop_now_ms(upstreams->loop));
+    wait->counted = true;
     int index = choose(upstreams, wait, 0);
     struct origin *origin =
         index < 0 ? NULL : origin_get(&upstreams->origins, &wait->conf->origins[index]);

@@ -32,8 +32,10 @@ struct upstream_wait {
     /* out */
     unsigned attempts;     /* origins to which a connect was tried; adds up over several takes */
     unsigned origin_index; /* the last one tried */
+    bool over_budget;      /* a further origin was not tried: the retry budget is spent */
     char why[160];         /* of the failure: "connect to 127.0.0.1:3000: Connection refused" */
     /* upstream's own */
+    bool counted; /* towards the retry budget */
     void *pending;
     struct upstreams *upstreams;
     struct loop_timer timer;
@@ -50,9 +52,14 @@ void upstreams_end(struct upstreams *upstreams);
  * Asks for a connection. Answers by exactly one of the two callbacks unless cancelled: on_ready
  * perhaps before upstream_take() returns (a pooled connection was at hand), on_failed always later.
  * At most 1 + retry_max origins are tried over all takes of one wait (but at least one in each),
- * and in one take no origin twice.
+ * and in one take no origin twice. Each further origin of a take is paid for from the retry budget
+ * (retry_budget.h).
  */
 void upstream_take(struct upstreams *upstreams, struct upstream_wait *wait);
+/* Before a take that sends the request of this wait again: may it? There is another origin, and the
+ * budget had one left, which is spent now. */
+bool upstream_may_retry(struct upstreams *upstreams, struct upstream_wait *wait)
+    __attribute__((warn_unused_result));
 /* No callback will come; a connect under way is given up. Nothing happens when none is awaited. */
 void upstream_cancel(struct upstream_wait *wait);
 

@@ -100,7 +100,7 @@ def test_a_silent_origin_rests(portcullis, origin):
         site * {{
             /* -> 127.0.0.1:{slow.port} 127.0.0.1:{o.port} {{ timeout answer 300ms; rest 20s }}
         }}""")
-    statuses = [p.get("/").status for _ in range(6)]
+    statuses = [p.request("POST", "/", body="x").status for _ in range(6)]
     assert sorted(statuses) == [200] * 5 + [504]
 
 
