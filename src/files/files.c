@@ -25,6 +25,7 @@ struct visit {
     const struct message *request;
     struct message *response;
     struct files_body *body;
+    struct files_note *note; /* or NULL */
     int root;
     int64_t now_s;
 };
@@ -224,6 +225,8 @@ static bool answer_file(struct visit *visit, struct files_found *found)
     bool varies = mime_is_text(type);
     if (varies)
         files_find_sibling(visit->root, response->arena, visit->request, found);
+    if (visit->note != NULL)
+        *visit->note = (struct files_note){found->path, found->fallback};
     visit->body = files_body_new(response->arena, found->fd, 2 * RANGE_MAX + 1);
     struct conditional_now now = {.exists = true,
                                   .has_etag = true,
@@ -348,11 +351,12 @@ static bool answer(struct visit *visit, struct str path)
 
 enum files_result files_open(const struct files_conf *conf, struct str path,
                              const struct message *request, struct message *response,
-                             struct files_body **body)
+                             struct files_body **body, struct files_note *note)
 {
     struct visit visit = {.conf = conf,
                           .request = request,
                           .response = response,
+                          .note = note,
                           .now_s = (int64_t)(clock_wall_us() / 1000000)};
     *body = NULL;
     response->method = request->method;

@@ -34,17 +34,23 @@ struct files_conf {
     int64_t cache_max_age_s; /* of Cache-Control; -1: none is sent */
 };
 
+/* What was found, for explanations. */
+struct files_note {
+    struct str path; /* below the root; empty: nothing */
+    bool fallback;
+};
+
 enum files_result {
     FILES_ANSWERED, /* response->status says what with; from 400 the caller adds a page */
     FILES_ABSENT,   /* 404 no such file, or 405 not GET or HEAD: `else` may go on */
 };
 
 /*
- * `path` is the canonical decoded path and begins with a slash. `response` is initialized and
- * empty; this sets status, method, framing, length and the fields Content-Type, Content-Encoding,
- * Vary, ETag, Last-Modified, Accept-Ranges, Content-Range, Cache-Control, Location and Allow as
- * they belong there. Location is made of the path of request->target as the client wrote it, with
- * its query. Content-Length is in response->content_length only.
+ * `note` may be NULL. `path` is the canonical decoded path and begins with a slash. `response` is
+ * initialized and empty; this sets status, method, framing, length and the fields Content-Type,
+ * Content-Encoding, Vary, ETag, Last-Modified, Accept-Ranges, Content-Range, Cache-Control,
+ * Location and Allow as they belong there. Location is made of the path of request->target as the
+ * client wrote it, with its query. Content-Length is in response->content_length only.
  *
  *     200, 206        *body hands out the body; NULL for HEAD and an empty file
  *     304, 308        no body
@@ -56,6 +62,6 @@ enum files_result {
  */
 enum files_result files_open(const struct files_conf *conf, struct str path,
                              const struct message *request, struct message *response,
-                             struct files_body **body);
+                             struct files_body **body, struct files_note *note);
 
 #endif

@@ -7,6 +7,7 @@
 #include "proxy/front_state.h"
 #include "proxy/link.h"
 #include "proxy/session.h"
+#include "proxy/trace.h"
 #include "upstream/upstream.h"
 
 #include <string.h>
@@ -73,20 +74,27 @@ static bool set_by_us(const struct exchange *x, struct str name)
     return lower.at == NULL || map_get(&x->snapshot->request_names, lower) != NULL;
 }
 
-static bool reaches_origin(const struct exchange *x, const struct field *field, bool lists_more)
+/* Why a received field does not go on to the origin; NULL: it does. */
+static const char *held_back(const struct exchange *x, const struct field *field, bool lists_more)
 {
-    if (is_hop_by_hop(field->id) || field->id == HEADER_HOST || field->id == HEADER_PROXY ||
-        field->id == HEADER_X_REQUEST_ID)
-        return false;
+    if (field->id == HEADER_HOST)
+        return "the `host` setting says which Host the origin sees";
+    if (is_hop_by_hop(field->id) || field->id == HEADER_PROXY)
+        return "it concerns this connection alone";
+    if (field->id == HEADER_X_REQUEST_ID)
+        return "each request gets a reference of ours";
     if (str_find_byte(field->name, '_') != SIZE_MAX)
-        return false; /* many origins read X_Forwarded_For as X-Forwarded-For */
+        return "many origins read '_' in a name as '-'"; /* X_Forwarded_For as X-Forwarded-For */
     if (lists_more && named_in_connection(&x->message, field->name))
-        return false;
+        return "Connection names it";
     if (field->id == HEADER_X_FORWARDED_FOR || field->id == HEADER_FORWARDED)
-        return false; /* written anew, with the received list where that is trusted */
+        return "it is written anew"; /* with the received list where that is trusted */
     if (x->peer_trusted)
-        return field->id != HEADER_X_FORWARDED_PREFIX;
-    return !poses_as_proxy(field) && !set_by_us(x, field->name);
+        return field->id == HEADER_X_FORWARDED_PREFIX ? "only `strip` says it" : NULL;
+    if (poses_as_proxy(field))
+        return "only a trusted proxy may say it";
+    return set_by_us(x, field->name) ? "a `header request` line of the configuration says it"
+                                     : NULL;
 }
 
 /* ---- towards the origin ---- */
@@ -159,8 +167,13 @@ static bool copy_fields(struct exchange *x)
                                               message_next(from, HEADER_CONNECTION, &at) != NULL);
     for (uint32_t i = 0; i < from->count; i++) {
         const struct field *field = &from->fields[i];
-        if (field->flags & FIELD_REMOVED || !reaches_origin(x, field, lists_more))
+        if (field->flags & FIELD_REMOVED)
             continue;
+        const char *why = held_back(x, field, lists_more);
+        if (why != NULL) {
+            trace_held_back(x->trace, field->name, why);
+            continue;
+        }
         if (!message_push_field(&x->upstream_head, field))
             return false;
     }
@@ -225,6 +238,7 @@ static bool apply_lines(struct exchange *x, struct message *message, bool respon
         if (edit->response != response || edit->op == HEADER_KEEP)
             continue;
         if (edit->op == HEADER_REMOVE) {
+            trace_header(x->trace, edit, response, 0);
             message_remove(message, edit->name);
             continue;
         }
@@ -239,6 +253,7 @@ static bool apply_lines(struct exchange *x, struct message *message, bool respon
                                                        : message_add(message, edit->name, trimmed));
         if (!added)
             return false;
+        trace_header(x->trace, edit, response, message->count - 1);
     }
     return true;
 }

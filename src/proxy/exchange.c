@@ -64,7 +64,7 @@ static void free_arena(struct loop_task *task)
     exchange_free(LIST_OF(task, struct exchange, free_task));
 }
 
-void exchange_end(struct exchange *x)
+void exchange_release(struct exchange *x)
 {
     timer_clear(&x->timer);
     buf_fini(&x->body);
@@ -73,6 +73,11 @@ void exchange_end(struct exchange *x)
     exchange_unpin_snapshot(x);
     exchange_set_site(x, NULL);
     front_count(&x->front->counters.exchanges, UINT64_MAX); /* minus one */
+}
+
+void exchange_end(struct exchange *x)
+{
+    exchange_release(x);
     x->free_task.run = free_arena;
     if (!x->more_posted)
         loop_defer(x->front->loop, &x->free_task);

@@ -19,6 +19,7 @@ struct files_body;
 struct forward;
 struct front;
 struct session;
+struct trace;
 
 /* A head of 32 KiB, an answer's of 64 KiB, their fields, and our edits of both. */
 #define EXCHANGE_ARENA_BYTES ((size_t)512 * 1024)
@@ -105,6 +106,7 @@ struct exchange {
     void (*on_timeout)(struct exchange *x, enum exchange_timeout which);
     struct waits waits;
     uint64_t start_us;
+    struct trace *trace; /* of an explanation; NULL in service */
     struct access_record record;
     struct loop_task free_task;
 };
@@ -117,7 +119,9 @@ static inline struct exchange *exchange_of(struct codec_request *request)
 /* NULL without memory. The snapshot, if any, is pinned. */
 struct exchange *exchange_new(struct front *front, struct session *session)
     __attribute__((warn_unused_result));
-/* Everything but the memory, which goes at the end of the turn, or with the posted task. */
+/* Gives back everything it holds but the memory, at once. */
+void exchange_release(struct exchange *x);
+/* The same, and then the memory, which goes at the end of the turn, or with the posted task. */
 void exchange_end(struct exchange *x);
 void exchange_free(struct exchange *x);
 

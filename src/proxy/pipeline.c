@@ -10,6 +10,7 @@
 #include "proxy/front_state.h"
 #include "proxy/record_log.h"
 #include "proxy/session.h"
+#include "proxy/trace.h"
 #include "proxy/verdict.h"
 #include "tls/tls_stream.h"
 
@@ -128,7 +129,8 @@ static enum verdict find_route(struct exchange *x)
                                 .path = x->uri.path,
                                 .query = x->uri.query,
                                 .client = &x->client,
-                                .undecided = &undecided};
+                                .undecided = &undecided,
+                                .trace = x->trace};
     bool found = router_find(x->site->router, &query, &x->match);
     if (undecided) /* a path made to exhaust an expression must not slip past its route's rules */
         return answer_refuse(x, 503, ACCESS_BY_LIMIT, STR("regex limit"),
@@ -320,9 +322,14 @@ static enum verdict serve_files(struct exchange *x, const struct target *target)
     }
     message_init(&x->answer, x->arena);
     x->content = (struct content){0};
+    struct files_note found = {0};
     compress_prepare(&x->plan, x->conf->compress, &x->message);
-    enum files_result result =
-        files_open(target->files, path, &x->message, &x->answer, &x->content.file);
+    enum files_result result = files_open(target->files, path, &x->message, &x->answer,
+                                          &x->content.file, x->trace ? &found : NULL);
+    if (x->trace != NULL) {
+        x->trace->file = found.path;
+        x->trace->fallback = found.fallback;
+    }
     if (result == FILES_ABSENT && target->otherwise != NULL)
         return VERDICT_NEXT;
     unsigned status = x->answer.status;
@@ -485,7 +492,7 @@ static const struct phase {
     {"log", phase_log},         /* always, one record */
 };
 
-enum { PHASE_RESPOND = 6, PHASE_LOG = 7 };
+enum { PHASE_SERVE = 3, PHASE_FORWARD = 5, PHASE_RESPOND = 6, PHASE_LOG = 7 };
 
 static void pipeline_run(struct exchange *x)
 {
@@ -518,6 +525,36 @@ static void resume(struct exchange *x)
     x->resumed = true;
     if (!x->running)
         pipeline_run(x);
+}
+
+/* ---- without a connection ---- */
+
+/* The body's size is known: of a chunked one by what has come so far. */
+static bool body_too_large(const struct exchange *x)
+{
+    return x->conf != NULL && x->request.body_in > x->conf->body_bytes_max;
+}
+
+enum verdict pipeline_decide(struct exchange *x, const struct parse_error *bad)
+{
+    if (bad != NULL)
+        x->bad = *bad;
+    for (x->phase = 0; x->phase < PHASE_FORWARD; x->phase++) {
+        enum verdict verdict = phases[x->phase].run(x);
+        if (verdict != VERDICT_NEXT)
+            return verdict;
+    }
+    return body_too_large(x) ? refuse_body(x) : VERDICT_NEXT;
+}
+
+struct str pipeline_phase(const struct exchange *x)
+{
+    return str_from_z(phases[x->phase].name);
+}
+
+bool pipeline_admitted(const struct exchange *x)
+{
+    return x->phase >= PHASE_SERVE;
 }
 
 /* ---- what drives it: the codec's callbacks and the timer ---- */
@@ -578,7 +615,7 @@ void pipeline_bad_body(struct exchange *x, const struct parse_error *error)
 
 void pipeline_body(struct exchange *x, struct str piece)
 {
-    if (!x->tunnel && x->conf != NULL && x->request.body_in > x->conf->body_bytes_max) {
+    if (!x->tunnel && body_too_large(x)) {
         if (x->answer_begun) {
             answer_cut(x, ACCESS_CLIENT_ABORTED);
             return;

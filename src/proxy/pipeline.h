@@ -7,6 +7,7 @@
 #define PC_PROXY_PIPELINE_H
 
 #include "base/str.h"
+#include "proxy/verdict.h"
 
 struct exchange;
 struct parse_error;
@@ -21,6 +22,16 @@ void pipeline_gone(struct exchange *x);
 /* A stream of events ends with its client's FIN: nobody half-closes one, and the next event, which
  * would tell, may be minutes away. Other answers go on. */
 void pipeline_half_closed(struct exchange *x);
+/*
+ * For explanations: the phases before `forward`, on an exchange of no connection. NEXT: it would be
+ * forwarded now; ANSWER: x->answer is ready; CLOSE: nobody answers. `x->request.body_in` says
+ * beforehand how long the body is that would follow.
+ */
+enum verdict pipeline_decide(struct exchange *x, const struct parse_error *bad);
+/* After it: the name of the phase that answered, and whether the request was let in by `admit`. */
+struct str pipeline_phase(const struct exchange *x);
+bool pipeline_admitted(const struct exchange *x);
+
 /* The codec has forgotten it: writes the record and ends the exchange. */
 void pipeline_done(struct exchange *x);
 

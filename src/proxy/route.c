@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/regex.h"
+#include "proxy/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -273,8 +274,10 @@ bool router_hidden(const struct router *router, size_t *at, const struct route *
 static bool conditions_hold(const struct route *route, const struct route_query *query)
 {
     for (size_t i = 0; i < route->condition_count; i++)
-        if (!condition_holds(&route->conditions[i], query))
+        if (!condition_holds(&route->conditions[i], query)) {
+            trace_passed_over(query->trace, route, &route->conditions[i]);
             return false;
+        }
     return true;
 }
 

@@ -10,6 +10,8 @@
 #include "http/message.h"
 #include "proxy/snapshot.h"
 
+struct trace; /* proxy/trace.h */
+
 struct route_query {
     const struct message *request;
     struct str path;  /* canonical */
@@ -18,6 +20,7 @@ struct route_query {
     /* Set when an expression ran into its limit (REGEX_LIMIT) before a route was found: what was
      * found then may not be used, since a stricter route may have been passed over. May be NULL. */
     bool *undecided;
+    struct trace *trace; /* told of routes that are passed over for their `when`; NULL in service */
 };
 
 struct route_match {

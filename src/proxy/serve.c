@@ -284,24 +284,26 @@ static const struct stream_user handshake_user = {
     .on_drained = no_drain,
 };
 
-/* The site of the name asked for; without one the default site's certificate. */
-static enum tls_chosen choose(void *user, const struct tls_hello *hello, struct tls_choice *choice)
+enum tls_chosen serve_choose(const struct session *s, struct str name, struct tls_choice *choice)
 {
-    const struct session *s = user;
     const struct listener *listener = s->listener->listener;
     if (listener == NULL)
         return TLS_NOT_AVAILABLE;
-    const struct site *site = hello->name.len
-                                  ? listener_site(listener, hello->name)
-                                  : listener_default_site(listener, hello->name, &s->local);
+    const struct site *site =
+        name.len ? listener_site(listener, name) : listener_default_site(listener, name, &s->local);
     if (site == NULL || !site->tls)
-        return hello->name.len ? TLS_UNKNOWN_NAME : TLS_NOT_AVAILABLE;
+        return name.len ? TLS_UNKNOWN_NAME : TLS_NOT_AVAILABLE;
     choice->certs = site->certs;
     choice->cert_count = site->cert_count;
     choice->ticket_id = site->tls_id;
     choice->protocols[0] = STR("http/1.1");
     choice->protocol_count = 1;
     return TLS_CHOSEN;
+}
+
+static enum tls_chosen choose(void *user, const struct tls_hello *hello, struct tls_choice *choice)
+{
+    return serve_choose(user, hello->name, choice);
 }
 
 static struct session *session_new(struct front_listener *listener, const struct addr *peer)

@@ -6,12 +6,17 @@
 #define PC_PROXY_SERVE_H
 
 #include "net/addr.h"
+#include "tls/tls_accept.h"
 
 struct front_listener;
 struct session;
 
 /* Takes over an accepted descriptor. Without memory it is closed and the client gets a reset. */
 void serve_connection(struct front_listener *listener, int fd, const struct addr *peer);
+/* What a handshake on it gets: the certificates of the site of that name; without a name those of
+ * the default site. `name` is in lower case. */
+enum tls_chosen serve_choose(const struct session *session, struct str name,
+                             struct tls_choice *choice);
 /* No further requests; an idle session ends now. */
 void serve_drain(struct session *session);
 /* At once. */

@@ -17,5 +17,9 @@ void session_tls_info(const struct session *session, struct tls_info *info)
 
 struct str session_sni(const struct session *session)
 {
-    return session_is_tls(session) ? tls_stream_name(session->stream) : (struct str){0};
+    if (!session_is_tls(session))
+        return (struct str){0};
+    if (session->stream == NULL) /* @UNSAFE: only a session_dry has no stream */
+        return ((const struct session_dry *)(const void *)session)->sni;
+    return tls_stream_name(session->stream);
 }

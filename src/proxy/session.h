@@ -43,6 +43,12 @@ struct session {
     bool ended;
 };
 
+/* Of no connection, for explanations: its stream is NULL, and the name it asked for stands here. */
+struct session_dry {
+    struct session session;
+    struct str sni;
+};
+
 bool session_is_tls(const struct session *session);
 /* The name the client asked for in TLS; empty where there was none. */
 struct str session_sni(const struct session *session);

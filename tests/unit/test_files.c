@@ -148,7 +148,7 @@ static struct asked ask(const char *method, const char *path, const char *fields
         size_t colon = str_find_byte(line, ':');
         assert_true(message_add(&a.request, str_sub(line, 0, colon), str_skip(line, colon + 2)));
     }
-    a.result = files_open(&conf, str_from_z(path), &a.request, &a.response, &a.body);
+    a.result = files_open(&conf, str_from_z(path), &a.request, &a.response, &a.body, NULL);
     a.text = a.body != NULL ? read_all(a.body, 7) : STR("");
     assert_true(a.body == NULL || a.text.at != NULL);
     if (a.body != NULL)
@@ -346,7 +346,7 @@ static void a_folder_without_slash_is_redirected_as_the_client_named_it(void **s
         message_init(&a.response, arena);
         a.request.method = METHOD_GET;
         a.request.target = str_from_z(cases[i].target);
-        a.result = files_open(&conf, str_from_z(cases[i].path), &a.request, &a.response, &a.body);
+        a.result = files_open(&conf, str_from_z(cases[i].path), &a.request, &a.response, &a.body, NULL);
         assert_int_equal(a.result, FILES_ANSWERED);
         assert_int_equal(a.response.status, 308);
         assert_field(&a, HEADER_LOCATION, cases[i].location);
@@ -362,13 +362,13 @@ static void a_rewritten_folder_is_not_redirected_in_a_ring(void **state)
     message_init(&response, arena);
     request.method = METHOD_GET;
     request.target = STR("/public/");
-    assert_int_equal(files_open(&conf, STR("/sub"), &request, &response, &body), FILES_ANSWERED);
+    assert_int_equal(files_open(&conf, STR("/sub"), &request, &response, &body, NULL), FILES_ANSWERED);
     assert_int_equal(response.status, 200);
     assert_true(str_eq(read_all(body, 100), STR("<p>sub</p>")));
     for (uint64_t n = 1; n < 8; n++) { /* at the arena's cap it is no other folder's page */
         message_init(&response, arena);
         arena_fail_at(n);
-        (void)files_open(&conf, STR("/sub"), &request, &response, &body);
+        (void)files_open(&conf, STR("/sub"), &request, &response, &body, NULL);
         arena_fail_at(0);
         assert_true(response.status == 503 || str_eq(read_all(body, 100), STR("<p>sub</p>")));
     }
@@ -576,7 +576,7 @@ static struct files_body *open_big(struct message *response)
     for (unsigned i = 0; i < 10000; i++)
         fputs("0123456789", file);
     fclose(file);
-    assert_int_equal(files_open(&conf, STR("/big.bin"), &request, response, &body), FILES_ANSWERED);
+    assert_int_equal(files_open(&conf, STR("/big.bin"), &request, response, &body, NULL), FILES_ANSWERED);
     return body;
 }
 
@@ -671,7 +671,7 @@ static void at_every_failed_allocation_nothing_leaks(void **state)
             request.method = METHOD_GET;
             request.target = str_from_z(cases[i].path);
             arena_fail_at(n);
-            (void)files_open(&conf, request.target, &request, &response, &body);
+            (void)files_open(&conf, request.target, &request, &response, &body, NULL);
             arena_fail_at(0);
             assert_true(response.status == 503 || response.status == 200 ||
                         response.status == 206 || response.status == 308);
