@@ -102,7 +102,8 @@ int config_check(const struct cli *cli)
         return EXIT_FAILED;
     prescan_read(&prescan, job.arena, job.sources, job.path);
     issue_ca_init(&ca, &prescan, job.arena, &job.diag, false);
-    const struct compile_hooks hooks = issue_ca_hooks(&ca);
+    struct compile_hooks hooks = issue_ca_hooks(&ca);
+    hooks.try_expects = true;
     struct snapshot *snapshot =
         compile_snapshot(job.sources, str_from_z(job.path), NULL, &hooks, &job.diag);
     bool ok = snapshot != NULL && job.diag.errors == 0;

@@ -260,7 +260,8 @@ static bool load(struct loader *l)
     struct issue_ca ca;
     prescan_read(&prescan, l->arena, l->sources, l->conf->path);
     issue_ca_init(&ca, &prescan, l->arena, &l->diag, true);
-    const struct compile_hooks hooks = issue_ca_hooks(&ca);
+    struct compile_hooks hooks = issue_ca_hooks(&ca);
+    hooks.try_expects = true;
     struct snapshot *s = compile_snapshot(l->sources, path, NULL, &hooks, &l->diag);
     if (s != NULL && str_empty(s->state_dir))
         s->state_dir = prescan.state_dir;

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "config/check.h"
 #include "config/compile_access.h"
+#include "config/compile_expect.h"
 #include "config/compile_file.h"
 #include "config/compile_listen.h"
 #include "config/compile_log.h"
@@ -104,6 +105,7 @@ static struct snapshot *compile_in(struct compile *c, struct str path)
     map_init(&c->folders, c->scratch);
     map_init(&c->logs, c->scratch);
     c->settings = &settings;
+    c->expect_end = &c->expects;
     bool fine = tree_parse(&tree, c->scratch, c->sources, path, c->diag);
     fine = check_tree(&tree, directives, directive_count, c->diag) && fine;
     compile_file_defaults(c);
@@ -111,6 +113,8 @@ static struct snapshot *compile_in(struct compile *c, struct str path)
     compile_top(c, &tree);
     if (compile_clean(c) && fine && !snapshot_link(c->snapshot))
         compile_no_memory(c);
+    if (compile_clean(c) && fine && c->hooks != NULL && c->hooks->try_expects)
+        compile_expect_try(c);
     if (!compile_clean(c) || !fine) {
         give_up(c);
         return NULL;

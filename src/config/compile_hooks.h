@@ -15,6 +15,11 @@ struct compile_hooks {
      */
     bool (*issue)(void *user, struct str names, struct text *chain, struct text *key,
                   struct text *why);
+    /*
+     * `expect` lines are tried: by whoever may refuse a configuration for them. A worker, which
+     * compiles the same texts again, need not.
+     */
+    bool try_expects;
 };
 
 #endif

@@ -87,6 +87,8 @@ struct route_build {
     bool has_other; /* a pattern without `*`: a final one in the target stands for nothing */
 };
 
+struct expectation; /* compile_expect.c */
+
 struct compile {
     struct source_set *sources;
     struct diag *diag;
@@ -95,15 +97,16 @@ struct compile {
     struct arena *scratch; /* tree and settings: until the snapshot is done */
     struct snapshot *snapshot;
     enum level level;
-    struct settings *settings; /* of the level */
-    struct site_build *build;  /* NULL at the level of the file */
-    struct route_build *route; /* NULL outside of routes */
-    uint64_t file_hash;        /* of all statements at top level that are no site */
-    struct map hosts;          /* host -> struct host_use */
-    struct map input_hashes;   /* texts already hashed: pointer's bytes -> hash */
-    struct map told;           /* what is said once */
-    struct map folders;        /* of certificates -> what stands there */
-    struct map logs;           /* path -> where it was named first */
+    struct settings *settings;                 /* of the level */
+    struct site_build *build;                  /* NULL at the level of the file */
+    struct route_build *route;                 /* NULL outside of routes */
+    uint64_t file_hash;                        /* of all statements at top level that are no site */
+    struct map hosts;                          /* host -> struct host_use */
+    struct map input_hashes;                   /* texts already hashed: pointer's bytes -> hash */
+    struct map told;                           /* what is said once */
+    struct map folders;                        /* of certificates -> what stands there */
+    struct map logs;                           /* path -> where it was named first */
+    struct expectation *expects, **expect_end; /* of `expect`, in the order of the file */
     struct str cwd;
     struct site **sites;
     size_t site_count, site_capacity;

@@ -1,5 +1,6 @@
 /* The table of directive.h. Its order is that of the reference. */
 #include "config/compile_access.h"
+#include "config/compile_expect.h"
 #include "config/compile_file.h"
 #include "config/compile_header.h"
 #include "config/compile_listen.h"
@@ -80,6 +81,21 @@ const struct directive directives[] = {
      "redirect: a 308 to HTTPS, on the port of the first HTTPS listener unless said; serve: the "
      "same as over TLS; refuse: 403.",
      "http refuse", compile_settings_http},
+
+    {"expect", "METHOD URL [from IP] [header FIELD TEXT]… -> (STATUS|forward|PATTERN | ~ REGEX)", S,
+     LIST, 0, "", "a request that is tried before this configuration serves",
+     "At each check, start and reload, through the serving code itself; one that does not come to "
+     "what stands behind the arrow is an error, and a reload is refused. STATUS: the proxy itself "
+     "answers with it, be it a refusal, a redirect, a text or a file. A pattern of the site, "
+     "written as in its route: this route is chosen and lets the request in, whatever its target "
+     "says then. forward: some route lets it in and an origin would be asked; no origin is asked, "
+     "so what it would answer cannot be expected. The path is sent as it stands here. It goes to "
+     "the site's first HTTPS listener, else its first, with its first host as Host and in TLS: of "
+     "*.example.com that is expect.example.com, of * it is expect.invalid; header Host NAME says "
+     "another Host on that connection, and a URL instead of the path another host and listener. "
+     "from: the address of the client, 203.0.113.1 unless said: one of nobody, which no list "
+     "knows. header Content-Length 3000000 stands for a body of that size.",
+     "expect GET /admin/x from 8.8.8.8 -> 403", compile_expect},
 
     /* ---- routes ---- */
     {"->", "(PATTERN | ~ REGEX)… -> TARGET…", S, LIST | BLOCK, PLACE_ROUTE, "",

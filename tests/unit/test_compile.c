@@ -47,7 +47,7 @@ static bool issue(void *user, struct str names, struct text *chain, struct text 
     return true;
 }
 
-static const struct compile_hooks hooks = {.issue = issue};
+static struct compile_hooks hooks = {.issue = issue, .try_expects = true};
 
 static void begin(struct load *l)
 {
@@ -557,6 +557,7 @@ static void every_example_of_the_table_is_a_configuration(void **state)
 {
     (void)state;
     assert_int_equal(chdir(PC_SOURCE_DIR "/tests/unit/config_right"), 0);
+    hooks.try_expects = false; /* of sites that have more than one route */
     for (size_t i = 0; i < directive_count; i++) {
         const struct directive *d = &directives[i];
         char conf[1024];
@@ -580,6 +581,97 @@ static void every_example_of_the_table_is_a_configuration(void **state)
         }
         end(&l);
     }
+    hooks.try_expects = true;
+}
+
+/* ---- expect ---- */
+
+/* Each line holds; what is told of those that do not stands in config_wrong/s_expect.conf. */
+static void what_is_expected_comes_about(void **state)
+{
+    (void)state;
+    assert_int_equal(chdir(PC_SOURCE_DIR "/tests/unit/config_right"), 0);
+    static const char *const lines[] = {
+        "GET /dicom/x -> 403",
+        "GET /dicom/x from 10.1.2.3 -> /dicom/*",
+        "GET /dicom/x from 10.1.2.3 -> forward",
+        "GET /dicom/x from 2001:db8::1 -> 403",
+        "GET /dicom -> 403", /* not told that there is something behind the slash */
+        "GET /dicom from 10.0.0.1 -> 308",
+        "GET /old/y?a=b -> 308",
+        "GET /old/y -> /old/*",
+        "GET /x5 -> ~ '^/x[0-9]$'",
+        "GET /x5 -> 204",
+        "GET /x55 -> /*",
+        "GET /m/old -> 301",
+        "GET /m/new -> 404",
+        "GET /m/new -> /m/*",
+        "GET /f/down.html -> 200",
+        "GET /f/up.html -> 404",
+        "POST /f/down.html -> 405",
+        "GET /f/.hidden -> 404",
+        "GET /f/down.html header If-None-Match * -> 304",
+        "GET /f/down.html header Range bytes=0-0 -> 206",
+        "GET /f/down.html header Range bytes=999999-9999999 -> 416",
+        "GET /a/../b -> 400",
+        "GET '/a\\\\b' -> 400",
+        "GET /%00 -> 400",
+        "TRACE / -> 405",
+        "BREW / -> forward",
+        "POST / header Content-Length 1025 -> 413",
+        "POST / header Content-Length 1024 -> forward",
+        "POST / header Content-Length 1024 -> /*",
+        "POST / header Transfer-Encoding chunked -> forward",
+        "POST / header Transfer-Encoding gzip -> 400",
+        "POST / header Transfer-Encoding chunked header Content-Length 3 -> 400",
+        "GET / header Expect meat -> 417",
+        "GET / header Host other.example -> 421",
+        "GET / header Host 'a b' -> 400",
+        "GET / header Host sub.b.example -> 204", /* the same certificate: it may share */
+        "GET http://a.example:8080/z -> 308",
+        "GET https://a.example:8443/z -> forward",
+        "GET https://sub.b.example:8443/z -> 204",
+        "GET /search -> /search",
+        "POST /search -> /*",
+        "GET /search header X-Kind '' -> /search",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        char conf[2048];
+        snprintf(conf, sizeof conf,
+                 "listen http://127.0.0.1:8080 https://127.0.0.1:8443\n"
+                 "tls internal\n"
+                 "site a.example {\n"
+                 "    /dicom/* -> localhost:1 { allow from 10.0.0.0/8 }\n"
+                 "    /old/* -> redirect /new/*\n"
+                 "    /m/* -> redirects moved.txt\n"
+                 "    /f/* -> files . { strip }\n"
+                 "    /search -> localhost:1 { when method GET }\n"
+                 "    ~ '^/x[0-9]$' -> respond 204\n"
+                 "    /* -> localhost:2 { body 1k }\n"
+                 "    expect %s\n"
+                 "}\n"
+                 "site *.b.example { hsts on; /* -> respond 204; expect GET / -> 204 }\n"
+                 "site * { tls off; /* -> respond 200; expect GET / -> 200\n"
+                 "    expect GET http://a.example:8080/ -> 308 }\n",
+                 lines[i]);
+        struct load l = right(conf);
+        end(&l);
+    }
+}
+
+/* The worker has the loader's word for it. */
+static void expectations_are_tried_only_where_asked(void **state)
+{
+    (void)state;
+    const char *conf = "listen http://127.0.0.1:8080\n"
+                       "site a.example { /* -> respond 200; expect GET / -> 404 }\n";
+    struct load l = load_text(conf, NULL);
+    assert_int_equal(l.diag.errors, 1);
+    end(&l);
+    hooks.try_expects = false;
+    l = right(conf);
+    end(&l);
+    hooks.try_expects = true;
 }
 
 static void an_error_page_has_its_limit(void **state)
@@ -632,6 +724,8 @@ int main(void)
         cmocka_unit_test(the_worker_compiles_the_pack_to_the_same),
         cmocka_unit_test(ten_thousand_are_compiled_quickly),
         cmocka_unit_test(every_example_of_the_table_is_a_configuration),
+        cmocka_unit_test(what_is_expected_comes_about),
+        cmocka_unit_test(expectations_are_tried_only_where_asked),
         cmocka_unit_test(an_error_page_has_its_limit),
         cmocka_unit_test(a_star_in_the_middle_of_a_redirect_is_warned_of),
     };
