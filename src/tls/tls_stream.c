@@ -86,10 +86,11 @@ static void op_send(struct stream *stream, const struct iovec *iov, int count)
     tls_engine_leave(tls, mine);
 }
 
+/* Records that are still being gathered (at most TLS_OUT_BYTES) do not count: they leave before the
+ * loop goes on, perhaps at once and whole, and then no on_drained() would follow. */
 static size_t op_backlog(const struct stream *stream)
 {
-    const struct tls_stream *tls = tls_of(stream);
-    return stream_backlog(tls->lower) + (tls->out == NULL ? 0 : tls->out->len);
+    return stream_backlog(tls_of(stream)->lower);
 }
 
 static void op_pause(struct stream *stream, bool paused)

@@ -338,3 +338,26 @@ def test_a_file_that_is_replaced_while_it_is_sent(site):
         rest = client.read_all()
     assert len(rest) < 30_000_000  # cut, never padded
     assert p.get("/a.txt").text == "0123456789"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_files_of_every_size_arrive_whole(portcullis, scheme):
+    """Around the bounds of pieces, turns and backlogs, and far above them."""
+    p = portcullis("listen http://127.0.0.1:@HTTP@ https://127.0.0.1:@HTTPS@\ntls internal\nhttp serve\n"
+                   "site * -> files @DIR@/www\n", start=False)
+    sizes = [0, 1, 16383, 16384, 16385, 65000, 65535, 65536, 65537, 100 * 1024, 131072, 131073, 262144, 3 << 20]
+    data = os.urandom(max(sizes))
+    for size in sizes:
+        p.file(f"www/{size}.bin", data[:size])
+    p.start()
+    port = p.port if scheme == "http" else p.tls_port
+    urls = [f"{scheme}://127.0.0.1:{port}/{size}.bin" for size in sizes * 2]
+    # One connection for all of them, as a browser would.
+    outputs = [word for n in range(len(urls)) for word in ("-o", str(p.dir / f"got{n}"))]
+    done = subprocess.run(["curl", "-sSk", "--fail-early", "--http1.1", "-m", "20", "-w", "%{http_code} %{num_connects}\n",
+                           *outputs, *urls], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n")[0] == "200 1"
+    assert set(done.stdout.split("\n")[1:-1]) == {"200 0"}
+    for n, size in enumerate(sizes * 2):
+        assert (p.dir / f"got{n}").read_bytes() == data[:size], size
