@@ -59,7 +59,8 @@ static void regex_free(void *code)
     pcre2_code_free(code);
 }
 
-struct regex *regex_new(struct arena *arena, struct str pattern, const char **why, size_t *at)
+static struct regex *compile(struct arena *arena, struct str pattern, uint32_t options,
+                             const char **why, size_t *at)
 {
     static _Thread_local char message[160];
     int error = 0;
@@ -68,8 +69,9 @@ struct regex *regex_new(struct arena *arena, struct str pattern, const char **wh
     *at = 0;
     if (regex == NULL)
         return NULL;
-    regex->code = pcre2_compile((PCRE2_SPTR)pattern.at, pattern.len,
-                                PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C, &error, at, NULL);
+    regex->code =
+        pcre2_compile((PCRE2_SPTR)pattern.at, pattern.len,
+                      PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C | options, &error, at, NULL);
     if (regex->code == NULL) {
         pcre2_get_error_message(error, (PCRE2_UCHAR *)message, sizeof message);
         *why = message;
@@ -82,6 +84,18 @@ struct regex *regex_new(struct arena *arena, struct str pattern, const char **wh
         return NULL;
     }
     return regex;
+}
+
+struct regex *regex_new(struct arena *arena, struct str pattern, const char **why, size_t *at)
+{
+    return compile(arena, pattern, 0, why, at);
+}
+
+struct regex *regex_new_nocase(struct arena *arena, struct str pattern)
+{
+    const char *why;
+    size_t at;
+    return compile(arena, pattern, PCRE2_CASELESS, &why, &at);
 }
 
 enum regex_result regex_match(const struct regex *regex, struct str subject, struct str *groups)

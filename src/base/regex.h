@@ -22,6 +22,9 @@ enum regex_result { REGEX_MATCH, REGEX_NO_MATCH, REGEX_LIMIT };
  */
 struct regex *regex_new(struct arena *arena, struct str pattern, const char **why, size_t *at)
     __attribute__((warn_unused_result));
+/* An expression that compiled before, now blind to the case of letters. NULL at the arena's cap. */
+struct regex *regex_new_nocase(struct arena *arena, struct str pattern)
+    __attribute__((warn_unused_result));
 /* Unanchored. `groups` has REGEX_GROUPS_MAX members, those that took no part are empty; or NULL. */
 enum regex_result regex_match(const struct regex *regex, struct str subject, struct str *groups);
 

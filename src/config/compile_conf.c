@@ -110,6 +110,7 @@ const struct route_conf *compile_conf_build(struct compile *c, struct settings *
         .quiet_ms = settings->quiet_ms,
         .body_bytes_max = settings->body_bytes_max,
         .websocket = settings->websocket,
+        .paths_loose = settings->paths_loose,
         .host_mode = settings->host_mode,
         .forwarded = (enum forwarded_mode)settings->forwarded,
     };

@@ -87,6 +87,11 @@ void compile_settings_websocket(struct compile *c, const struct statement *s)
     change(c)->websocket = compile_is(&s->words[1], "on");
 }
 
+void compile_settings_paths(struct compile *c, const struct statement *s)
+{
+    change(c)->paths_loose = compile_is(&s->words[1], "loose");
+}
+
 void compile_settings_host(struct compile *c, const struct statement *s)
 {
     struct settings *settings = change(c);

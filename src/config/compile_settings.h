@@ -10,6 +10,7 @@ void compile_settings_init(struct settings *settings);
 void compile_settings_timeout(struct compile *c, const struct statement *s);
 void compile_settings_body(struct compile *c, const struct statement *s);
 void compile_settings_websocket(struct compile *c, const struct statement *s);
+void compile_settings_paths(struct compile *c, const struct statement *s);
 void compile_settings_host(struct compile *c, const struct statement *s);
 void compile_settings_forwarded(struct compile *c, const struct statement *s);
 void compile_settings_compress(struct compile *c, const struct statement *s);

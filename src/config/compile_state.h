@@ -36,6 +36,7 @@ struct settings {
     uint32_t body_ms, send_ms, answer_ms, stream_ms, quiet_ms;
     uint64_t body_bytes_max;
     bool websocket;
+    bool paths_loose;
     enum host_mode host_mode;
     struct str host_name;
     unsigned forwarded;

@@ -117,6 +117,16 @@ const struct directive directives[] = {
      "allow from 10.0.0.0/8", compile_access_rule},
     {"deny", "all | from (any | CIDR…)", PLACE_ANY, LIST, 0, "", "keeps addresses out", NULL,
      "deny from 10.6.34.7", compile_access_rule},
+    {"paths", "strict|loose", PLACE_ANY, 0, 0, "strict",
+     "whether a path is refused that an origin could take for another route's",
+     "strict: the path is also read as lenient origins read it (%2f, %5c and \\ as a slash, what "
+     "follows a ; in a segment dropped, decoded a second time, overlong UTF-8, cut at an encoded "
+     "?, "
+     "# or NUL, letters without case). Where one of these readings falls on a route with other "
+     "allow "
+     "and deny lines, or climbs to where no route is, the answer is 400 and the record names both "
+     "routes. loose: not on this route.",
+     "paths loose", compile_settings_paths},
     {"strip", "", R, 0, 0, "", "removes the prefix of the pattern from what is forwarded",
      "/api/x becomes /x. Sets X-Forwarded-Prefix, and puts the prefix back into Location, "
      "Content-Location, Refresh and the paths of cookies.",

@@ -108,14 +108,34 @@ static bool is_canonical(struct str raw)
     return str_find_byte(raw, '%') == SIZE_MAX && str_find(raw, STR("//")) == SIZE_MAX;
 }
 
+/*
+ * A '%' that a second decoding would take, path parameters, a mark that would end the path, or what
+ * may begin an overlong form of UTF-8: bytes that make origins read one path in several ways.
+ */
+static bool is_read_differently(char c)
+{
+    unsigned char byte = (unsigned char)c;
+    return c == '%' || c == ';' || c == '?' || c == '#' || (byte & 0xfe) == 0xc0 || byte == 0xe0 ||
+           byte == 0xf0;
+}
+
+static bool has_readings(struct str path)
+{
+    size_t i = 0;
+    while (i < path.len && !is_read_differently(path.at[i]))
+        i++;
+    return i < path.len;
+}
+
 static enum parse decode_path(struct arena *arena, struct uri *uri, struct parse_error *error)
 {
     struct str raw = uri->raw_path;
     if (raw.len == 0)
         uri->path = STR("/");
-    else if (is_canonical(raw))
+    else if (is_canonical(raw)) {
         uri->path = raw;
-    else {
+        uri->has_readings = str_find_byte(raw, ';') != SIZE_MAX; /* no other may stand there raw */
+    } else {
         char *memory = arena_alloc(arena, raw.len);
         if (memory == NULL)
             return parse_bad(error, 431, "no room for the path");
@@ -128,6 +148,7 @@ static enum parse decode_path(struct arena *arena, struct uri *uri, struct parse
             text_add(&path, str_from(piece, len));
         }
         uri->path = text_str(&path);
+        uri->has_readings = has_readings(uri->path);
     }
     const char *fault = uri_path_fault(uri->path);
     return fault ? parse_bad(error, 400, fault) : PARSE_DONE;

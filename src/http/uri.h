@@ -28,6 +28,7 @@ struct uri {
     struct str authority; /* of absolute-form, else empty */
     struct str path;      /* canonical; "*" of asterisk-form, else it begins with '/' */
     bool has_query;       /* there was a '?' */
+    bool has_readings;    /* a byte stands in `path` that origins read in different ways */
 };
 
 /* origin-form, absolute-form or "*"; PARSE_DONE or PARSE_BAD. */

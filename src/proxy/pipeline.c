@@ -8,6 +8,7 @@
 #include "proxy/exchange_timer.h"
 #include "proxy/forward.h"
 #include "proxy/front_state.h"
+#include "proxy/lax_path.h"
 #include "proxy/record_log.h"
 #include "proxy/session.h"
 #include "proxy/trace.h"
@@ -18,6 +19,8 @@
 
 /* The longest Location that is built here. */
 #define LOCATION_BYTES_MAX ((size_t)16 * 1024)
+/* Two patterns with their places and a path, cut, that could be read in two ways. */
+#define WHY_BYTES_MAX ((size_t)4 * 1024)
 
 static void decide(struct exchange *x, enum access_stage stage, struct str verdict, struct str why,
                    const struct where *where)
@@ -122,6 +125,36 @@ static enum verdict find_site(struct exchange *x)
     return VERDICT_NEXT;
 }
 
+static enum verdict refuse_undecided(struct exchange *x)
+{
+    return answer_refuse(x, 503, ACCESS_BY_LIMIT, STR("regex limit"),
+                         STR("an expression of the routes took too long on this path"),
+                         &x->site->where);
+}
+
+/* An origin must not be asked for what it would take for another route's. */
+static enum verdict judge_readings(struct exchange *x, const struct route_query *query)
+{
+    struct lax_path lax;
+    struct text why;
+    const struct route *chosen = x->match.route;
+    switch (lax_path_judge(x->arena, x->site->router, query, x->uri.has_readings, chosen, &lax)) {
+    case LAX_PLAIN:
+        return VERDICT_NEXT;
+    case LAX_UNDECIDED:
+        return refuse_undecided(x);
+    case LAX_AMBIGUOUS:
+        why = text_in(x->arena, WHY_BYTES_MAX);
+        lax_path_add_why(&why, &lax, chosen);
+        return answer_refuse(x, 400, ACCESS_BY_ROUTE, STR("ambiguous path"), text_str(&why),
+                             lax.other ? &lax.other->where : NULL);
+    case LAX_NO_MEMORY:
+    default:
+        return answer_refuse(x, 503, ACCESS_BY_PROXY, STR("memory"),
+                             STR("the readings of the path do not fit into memory"), NULL);
+    }
+}
+
 static enum verdict find_route(struct exchange *x)
 {
     bool undecided = false;
@@ -133,9 +166,7 @@ static enum verdict find_route(struct exchange *x)
                                 .trace = x->trace};
     bool found = router_find(x->site->router, &query, &x->match);
     if (undecided) /* a path made to exhaust an expression must not slip past its route's rules */
-        return answer_refuse(x, 503, ACCESS_BY_LIMIT, STR("regex limit"),
-                             STR("an expression of the routes took too long on this path"),
-                             &x->site->where);
+        return refuse_undecided(x);
     if (!found)
         return VERDICT_NEXT; /* admit says 404 to those who may know */
     const struct route *route = x->match.route;
@@ -144,7 +175,7 @@ static enum verdict find_route(struct exchange *x)
     x->record.route = route->pattern;
     x->record.route_where = route->where;
     decide(x, ACCESS_STAGE_ROUTE, STR("route"), route->pattern, &route->where);
-    return VERDICT_NEXT;
+    return x->conf->paths_loose ? VERDICT_NEXT : judge_readings(x, &query);
 }
 
 /* Host and path to site and route: a look-up, no effect yet. */

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/regex.h"
+#include "proxy/access_policy.h"
 #include "proxy/trace.h"
 
 #include <stdlib.h>
@@ -31,6 +32,11 @@ struct hidden {
 };
 
 struct router {
+    const struct route *routes; /* in file order */
+    /* The same with patterns in lower case and expressions blind to case, or NULL: all routes let
+     * the same clients in, so nobody asks. */
+    struct router *folded;
+    bool has_upper;   /* a pattern is not its own lower case */
     struct map exact; /* path -> struct group */
     const struct route **regexes;
     size_t regex_count;
@@ -107,6 +113,8 @@ static bool takes_all_of(const struct route *earlier, const struct route *later)
 
 static void hide(struct router *router, const struct route *route, const struct route *by)
 {
+    if (router->hidden == NULL) /* of the folded one nobody is told */
+        return;
     router->hidden[router->hidden_count++] = (struct hidden){route, by};
 }
 
@@ -245,6 +253,92 @@ static bool build_regexes(struct router *router, struct arena *arena, const stru
     return true;
 }
 
+static bool build_tables(struct router *router, struct arena *arena, const struct route *routes,
+                         size_t count)
+{
+    router->routes = routes;
+    return build_exact(router, arena, routes, count) &&
+           build_regexes(router, arena, routes, count) &&
+           build_prefixes(router, arena, routes, count);
+}
+
+/* ---- the same without case ---- */
+
+static bool policies_differ(const struct route *routes, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (!access_policy_same(routes[0].conf, routes[i].conf))
+            return true;
+    return false;
+}
+
+static bool has_upper(struct str s)
+{
+    size_t i = 0;
+    while (i < s.len && char_lower(s.at[i]) == s.at[i])
+        i++;
+    return i < s.len;
+}
+
+/* The conditions on the path, blind to case too. */
+static bool fold_conditions(struct arena *arena, struct route *route)
+{
+    if (route->condition_count == 0)
+        return true;
+    struct condition *folded = arena_array(arena, route->condition_count, sizeof *folded);
+    if (folded == NULL)
+        return false;
+    memcpy(folded, route->conditions, route->condition_count * sizeof *folded);
+    route->conditions = folded;
+    for (size_t i = 0; i < route->condition_count; i++) {
+        if (folded[i].kind != CONDITION_PATH)
+            continue;
+        folded[i].regex = regex_new_nocase(arena, folded[i].name);
+        if (folded[i].regex == NULL)
+            return false;
+    }
+    return true;
+}
+
+static bool fold_route(struct arena *arena, struct route *route)
+{
+    if (route->kind == PATTERN_REGEX)
+        route->regex = regex_new_nocase(arena, route->path);
+    else
+        route->path = str_lower(arena, route->path);
+    bool built = route->kind == PATTERN_REGEX ? route->regex != NULL : route->path.at != NULL;
+    return built && fold_conditions(arena, route);
+}
+
+/* Does a route's own spelling hold letters that a path in lower case would miss? */
+static bool spells_upper(const struct route *route)
+{
+    if (has_upper(route->path) || str_find(route->path, STR("[:upper:]")) != SIZE_MAX)
+        return true;
+    for (size_t i = 0; i < route->condition_count; i++)
+        if (route->conditions[i].kind == CONDITION_PATH && has_upper(route->conditions[i].name))
+            return true;
+    return false;
+}
+
+static bool build_folded(struct router *router, struct arena *arena, const struct route *routes,
+                         size_t count)
+{
+    if (!policies_differ(routes, count))
+        return true;
+    struct route *folded = arena_array(arena, count, sizeof *folded);
+    router->folded = ARENA_NEW(arena, struct router);
+    if (folded == NULL || router->folded == NULL)
+        return false;
+    memcpy(folded, routes, count * sizeof *folded);
+    for (size_t i = 0; i < count; i++) {
+        router->has_upper = router->has_upper || spells_upper(&routes[i]);
+        if (!fold_route(arena, &folded[i]))
+            return false;
+    }
+    return build_tables(router->folded, arena, folded, count);
+}
+
 struct router *router_build(struct arena *arena, const struct route *routes, size_t count)
 {
     struct router *router = ARENA_NEW(arena, struct router);
@@ -252,9 +346,8 @@ struct router *router_build(struct arena *arena, const struct route *routes, siz
         return NULL;
     /* Each route is hidden at most once in its own group and once by an expression for all. */
     router->hidden = arena_array(arena, 2 * count + 1, sizeof *router->hidden);
-    if (router->hidden == NULL || !build_exact(router, arena, routes, count) ||
-        !build_regexes(router, arena, routes, count) ||
-        !build_prefixes(router, arena, routes, count))
+    if (router->hidden == NULL || !build_tables(router, arena, routes, count) ||
+        !build_folded(router, arena, routes, count))
         return NULL;
     return router;
 }
@@ -374,4 +467,73 @@ bool router_find(const struct router *router, const struct route_query *query,
     *match = (struct route_match){0};
     return find_exact(router, query, match) || find_regex(router, query, match) ||
            find_prefix(router, query, match);
+}
+
+/* ---- looking up without case ---- */
+
+bool router_asks_nocase(const struct router *router, struct str path)
+{
+    return router->folded != NULL && (router->has_upper || has_upper(path));
+}
+
+struct visit {
+    const struct router *router;
+    const struct route_query *query;
+    bool (*visit)(const struct route *route, void *context);
+    void *context;
+    bool found;
+};
+
+static const struct route *original(const struct visit *v, const struct route *folded)
+{
+    return &v->router->routes[folded - v->router->folded->routes];
+}
+
+/* Is another route of this very spelling, earlier in the group, taken instead? */
+static bool is_passed_over(const struct visit *v, const struct group *group, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (str_eq(original(v, group->routes[i])->path, original(v, group->routes[at])->path) &&
+            conditions_hold(group->routes[i], v->query))
+            return true;
+    return false;
+}
+
+static void visit_group(struct visit *v, const struct group *group)
+{
+    bool more = true;
+    for (size_t i = 0; more && i < group->count; i++) {
+        if (!conditions_hold(group->routes[i], v->query) || is_passed_over(v, group, i))
+            continue;
+        v->found = true;
+        more = v->visit(original(v, group->routes[i]), v->context);
+    }
+}
+
+static void visit_prefixes(struct visit *v)
+{
+    const struct router *folded = v->router->folded;
+    size_t len = 0;
+    const struct node *node = folded->root ? deepest(folded->root, v->query->path, &len) : NULL;
+    for (; node != NULL && !v->found; node = node->longer)
+        visit_group(v, &node->group);
+}
+
+void router_find_nocase(const struct router *router, const struct route_query *query,
+                        bool (*visit)(const struct route *route, void *context), void *context)
+{
+    const struct router *folded = router->folded;
+    struct visit v = {.router = router, .query = query, .visit = visit, .context = context};
+    struct route_match match = {0};
+    if (folded == NULL)
+        return;
+    const struct group *group = map_get(&folded->exact, query->path);
+    if (group != NULL)
+        visit_group(&v, group);
+    if (v.found)
+        return;
+    if (find_regex(folded, query, &match))
+        visit(original(&v, match.route), context);
+    else
+        visit_prefixes(&v);
 }

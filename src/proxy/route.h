@@ -31,8 +31,8 @@ struct route_match {
 };
 
 /*
- * Builds the look-up tables of a site's routes (in file order, `order` set) in its part's arena,
- * where they stay. NULL at the arena's cap.
+ * Builds the look-up tables of a site's routes (in file order, `order` and `conf` set) in its
+ * part's arena, where they stay. NULL at the arena's cap.
  */
 struct router *router_build(struct arena *arena, const struct route *routes, size_t count)
     __attribute__((warn_unused_result));
@@ -49,6 +49,16 @@ bool router_hidden(const struct router *router, size_t *at, const struct route *
 /* False: no route of this site takes the request. */
 bool router_find(const struct router *router, const struct route_query *query,
                  struct route_match *match);
+
+/*
+ * Where a path in lower case falls for an origin that does not care about letters: patterns and
+ * expressions are compared without case. Of patterns that differ in case alone each has its say:
+ * `visit` is called for the route of each until it answers false.
+ */
+void router_find_nocase(const struct router *router, const struct route_query *query,
+                        bool (*visit)(const struct route *route, void *context), void *context);
+/* Could that be another route, with another access policy, than router_find() gives? */
+bool router_asks_nocase(const struct router *router, struct str path);
 
 /* One `when` line, for explanations too. */
 bool condition_holds(const struct condition *condition, const struct route_query *query);

@@ -116,6 +116,7 @@ struct route_conf {
     struct log_conf log;
     uint64_t body_bytes_max; /* UINT64_MAX: off */
     bool websocket;
+    bool paths_loose; /* an ambiguous path is not refused */
     enum host_mode host_mode;
     struct str host_name;
     enum forwarded_mode forwarded;

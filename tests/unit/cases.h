@@ -16,6 +16,8 @@
 
 struct test_case {
     struct str name, bytes;
+    struct str host, route, reading; /* of paths.json */
+    bool has_route;
     unsigned expect[8];
     unsigned expect_count;
 };
@@ -111,6 +113,12 @@ static bool case_next(struct case_reader *reader, struct test_case *row)
             row->name = case_string(reader);
         else if (str_eq(key, STR("bytes")))
             row->bytes = case_string(reader);
+        else if (str_eq(key, STR("host")))
+            row->host = case_string(reader);
+        else if (str_eq(key, STR("reading")))
+            row->reading = case_string(reader);
+        else if (str_eq(key, STR("route")))
+            row->route = case_string(reader), row->has_route = true;
         else
             (void)case_string(reader);
     } while (case_take(reader, ','));

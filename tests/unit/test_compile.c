@@ -180,7 +180,7 @@ static void inner_words_replace_outer_ones_wherever_they_stand(void **state)
     struct load l = right("listen http://:8080\n"
                           "site a.example {\n"
                           "    timeout answer 7s\n"
-                          "    /x/* -> localhost:1 { timeout stream 9s; body off; websocket off }\n"
+                          "    /x/* -> localhost:1 { timeout stream 9s; body off; websocket off; paths loose }\n"
                           "    /* -> localhost:2\n"
                           "}\n"
                           "site b.example -> localhost:3\n"
@@ -194,6 +194,7 @@ static void inner_words_replace_outer_ones_wherever_they_stand(void **state)
     assert_int_equal(a->routes[0].conf->stream_ms, 9000);
     assert_true(a->routes[0].conf->body_bytes_max == UINT64_MAX);
     assert_false(a->routes[0].conf->websocket);
+    assert_true(a->routes[0].conf->paths_loose && !a->conf->paths_loose);
     assert_ptr_equal(a->routes[1].conf, a->conf);
     assert_int_equal(a->routes[0].conf->header_count, 1);
     end(&l);
