@@ -79,8 +79,12 @@ struct codec_ops {
     void (*reset)(struct codec_request *request);
     void (*pause_body)(struct codec_request *request, bool paused);
     size_t (*backlog)(const struct codec_request *request);
-    /* No further request is taken; idle connections end now. */
+    /* The next answer is the last and says so. Nothing ends now: a client that was told nothing may
+     * be sending its next request, and must not repeat it of itself if it is a POST (RFC
+     * 9112 9.3.1). */
     void (*drain)(struct codec *codec);
+    /* Ends the connection if it is idle. */
+    void (*end_idle)(struct codec *codec);
     /* Frees the codec and closes its stream. Open requests get their on_done(). */
     void (*end)(struct codec *codec, bool reset);
 };
@@ -115,6 +119,10 @@ static inline size_t codec_backlog(const struct codec_request *r)
 static inline void codec_drain(struct codec *c)
 {
     c->ops->drain(c);
+}
+static inline void codec_end_idle(struct codec *c)
+{
+    c->ops->end_idle(c);
 }
 static inline void codec_end(struct codec *c, bool reset)
 {

@@ -134,7 +134,7 @@ static void next_request(struct h1_server *h)
         return;
     if (h->in_len != 0)
         consume_stash(h);
-    else if (h->flags & (ENDED | DRAINING))
+    else if (h->flags & ENDED)
         close_gracefully(h);
     else
         set_state(h, CODEC_IDLE);
@@ -401,7 +401,7 @@ static void consume(struct h1_server *h, struct str bytes)
     h->flags &= (uint8_t)~CONSUMING;
     if (h->flags & ENDING || h->request != NULL || h->reading != READ_HEAD || is_waiting(h))
         return;
-    if (h->flags & ENDED || (h->flags & DRAINING && h->in_len == 0))
+    if (h->flags & ENDED)
         close_gracefully(h);
     else if (h->in_len == 0)
         set_state(h, CODEC_IDLE);
@@ -658,6 +658,11 @@ static void drain(struct codec *codec)
 {
     struct h1_server *h = server_of(codec);
     h->flags |= DRAINING;
+}
+
+static void end_idle(struct codec *codec)
+{
+    struct h1_server *h = server_of(codec);
     if (h->request == NULL && h->reading == READ_HEAD && h->state == CODEC_IDLE)
         close_gracefully(h);
 }
@@ -706,6 +711,7 @@ static const struct codec_ops ops = {
     .pause_body = pause_body,
     .backlog = backlog,
     .drain = drain,
+    .end_idle = end_idle,
     .end = end,
 };
 

@@ -53,8 +53,8 @@ bool front_listen(struct front *front, const struct addr *addr, bool tls, int fd
 void front_unlisten(struct front *front, const struct addr *addr);
 
 /*
- * Stops accepting (the sockets stay with the supervisor), ends idle connections, answers open
- * exchanges with `Connection: close`. With `now` everything is cut.
+ * Stops accepting (the sockets stay with the supervisor) and answers what is open and what comes
+ * with `Connection: close`; connections that stay idle end soon. With `now` everything is cut.
  */
 void front_drain(struct front *front, bool now);
 bool front_idle(const struct front *front);

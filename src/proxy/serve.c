@@ -20,6 +20,9 @@ enum { LINGER_MS = 2000 };
 enum { ALERT_LINGER_MS = 250 };
 /* A client that does not take the end of its last answer is not waited for beyond this. */
 enum { LINGER_ROUNDS_MAX = 15 };
+/* When we go, a connection between two requests is good for one more, which hears that it is the
+ * last. One that is quiet for so long is ended like any that idles. */
+enum { DRAIN_IDLE_MS = 500 };
 
 static const struct codec_user codec_user;
 
@@ -87,6 +90,11 @@ static void set_wait(struct session *s, enum session_wait wait, uint64_t ms)
     timer_set(s->front->loop, &s->timer, ms);
 }
 
+static void wait_idle(struct session *s, uint64_t ms)
+{
+    set_wait(s, WAIT_IDLE, s->front->draining && ms > DRAIN_IDLE_MS ? DRAIN_IDLE_MS : ms);
+}
+
 static void on_timer(struct loop_timer *timer)
 {
     struct session *s = LIST_OF(timer, struct session, timer);
@@ -115,7 +123,7 @@ static void on_timer(struct loop_timer *timer)
         return;
     default:
         /* Idle for too long: ended without a word, as RFC 9112 9.5 has it. */
-        codec_drain(s->codec);
+        codec_end_idle(s->codec);
     }
 }
 
@@ -127,7 +135,7 @@ static void on_state(void *user, enum codec_state state)
     const struct snapshot *snapshot = s->front->snapshot;
     switch (state) {
     case CODEC_IDLE:
-        set_wait(s, WAIT_IDLE, snapshot->idle_ms);
+        wait_idle(s, snapshot->idle_ms);
         break;
     case CODEC_HEAD:
         s->head_began_us = clock_mono_us();
@@ -240,7 +248,7 @@ static void start_codec(struct session *s)
         return;
     }
     /* The first head may take as long as any; an idle time before it would only be added. */
-    set_wait(s, WAIT_IDLE, snapshot->head_ms);
+    wait_idle(s, snapshot->head_ms);
     if (s->front->draining)
         codec_drain(s->codec);
 }
@@ -352,8 +360,11 @@ void serve_connection(struct front_listener *listener, int fd, const struct addr
 
 void serve_drain(struct session *session)
 {
-    if (session->codec != NULL)
-        codec_drain(session->codec);
+    if (session->codec == NULL)
+        return;
+    codec_drain(session->codec);
+    if (session->wait == WAIT_IDLE)
+        wait_idle(session, DRAIN_IDLE_MS);
 }
 
 void serve_cut(struct session *session)

@@ -17,7 +17,7 @@ void serve_connection(struct front_listener *listener, int fd, const struct addr
  * the default site. `name` is in lower case. */
 enum tls_chosen serve_choose(const struct session *session, struct str name,
                              struct tls_choice *choice);
-/* No further requests; an idle session ends now. */
+/* The next answer is the last; a session that idles gets a moment for one. */
 void serve_drain(struct session *session);
 /* At once. */
 void serve_cut(struct session *session);

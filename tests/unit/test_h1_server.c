@@ -274,17 +274,66 @@ static void a_part_of_a_head_before_the_end_ends_the_connection(void **state)
     assert_int_equal(scene.over, 1);
 }
 
-static void draining_ends_a_connection_behind_the_answer_under_way(void **state)
+static bool client_heard(const char *words)
+{
+    return str_find(str_from(scene.client->bytes, scene.client->len), str_from_z(words)) !=
+           SIZE_MAX;
+}
+
+static void draining_ends_a_connection_behind_an_answer_that_says_so(void **state)
+{
+    (void)state;
+    scene.hold = true;
+    say(GET("/1"));
+    codec_drain(scene.codec);
+    assert_false(scene.client->fin);
+    answer_hello();
+    assert_true(client_heard("Connection: close"));
+    assert_true(scene.client->fin);
+    assert_int_equal(scene.state, CODEC_OVER);
+}
+
+/* The head had gone out before: whoever read it may send another request at once. */
+static void draining_lets_a_client_that_was_told_nothing_ask_once_more(void **state)
 {
     (void)state;
     scene.hold = true;
     say(GET("/1"));
     assert_true(answer_head(200, BODY_LENGTH, 5, false));
     codec_drain(scene.codec);
-    assert_false(scene.client->fin);
     codec_send_body(&scene.request, STR("hello"), true);
+    assert_false(scene.client->fin);
+    assert_int_equal(scene.state, CODEC_IDLE);
+    assert_false(client_heard("Connection: close"));
+    scene.hold = false;
+    say(GET("/2"));
+    assert_int_equal(answers(), 2);
+    assert_true(client_heard("Connection: close"));
+    assert_true(scene.client->fin);
+}
+
+static void an_idle_connection_outlives_draining_and_ends_when_told(void **state)
+{
+    (void)state;
+    say(GET("/1"));
+    codec_drain(scene.codec);
+    assert_false(scene.client->fin);
+    codec_end_idle(scene.codec);
     assert_true(scene.client->fin);
     assert_int_equal(scene.state, CODEC_OVER);
+}
+
+static void a_connection_that_is_not_idle_is_not_ended_as_such(void **state)
+{
+    (void)state;
+    scene.hold = true;
+    say(GET("/1"));
+    codec_end_idle(scene.codec);
+    answer_hello();
+    assert_false(scene.client->fin);
+    say("GET /2 HT");
+    codec_end_idle(scene.codec);
+    assert_false(scene.client->fin);
 }
 
 static void an_early_answer_to_an_announced_body_ends_the_connection(void **state)
@@ -387,7 +436,10 @@ int main(void)
         CLAIM(a_half_closed_client_gets_an_answer_that_comes_later),
         CLAIM(a_reset_after_a_half_close_is_the_end),
         CLAIM(a_part_of_a_head_before_the_end_ends_the_connection),
-        CLAIM(draining_ends_a_connection_behind_the_answer_under_way),
+        CLAIM(draining_ends_a_connection_behind_an_answer_that_says_so),
+        CLAIM(draining_lets_a_client_that_was_told_nothing_ask_once_more),
+        CLAIM(an_idle_connection_outlives_draining_and_ends_when_told),
+        CLAIM(a_connection_that_is_not_idle_is_not_ended_as_such),
         CLAIM(an_early_answer_to_an_announced_body_ends_the_connection),
         CLAIM(an_early_answer_to_a_small_body_keeps_the_connection),
         CLAIM(a_body_that_breaks_its_length_is_never_written),
