@@ -1,0 +1,109 @@
+"""An origin as a process of its own, so that it can be killed, frozen and started again.
+
+    fault_origin.py PORT RECORD [MODE]
+
+Answers each request with its target as the body; of each POST it has read it first appends the target
+to RECORD, one line in one write, so that what was recorded survives a SIGKILL. A line on its standard
+input is a new mode (the word `ready` on standard output says that it holds):
+
+    good            answers and keeps the connection
+    close, rst      answers, then ends the connection without having said so
+    idle MS         ends a connection that was idle so long
+    midway          resets in the middle of the body, head sent
+    headless        resets in the middle of the head
+    short           announces more than it sends, and ends properly
+    hang            reads and never answers
+    drop            reads and ends the connection without an answer
+"""
+import asyncio
+import os
+import socket
+import struct
+import sys
+
+mode = ["good"]
+BIG = b"x" * 200_000
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, record):
+        self.record, self.buffer, self.idle = record, b"", None
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, _):
+        if self.idle:
+            self.idle.cancel()
+
+    def reset(self):
+        """A RST instead of a FIN, behind what was written."""
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def data_received(self, data):
+        self.buffer += data
+        while b"\r\n\r\n" in self.buffer and not self.transport.is_closing():
+            head, _, rest = self.buffer.partition(b"\r\n\r\n")
+            length = 0
+            for line in head.split(b"\r\n")[1:]:
+                name, _, value = line.partition(b":")
+                if name.lower() == b"content-length":
+                    length = int(value)
+            if len(rest) < length:
+                return
+            self.buffer = rest[length:]
+            method, target, _ = head.split(b"\r\n")[0].split(b" ")
+            if method == b"POST":
+                os.write(self.record, target + b"\n")
+            self.answer(target)
+
+    def answer(self, target):
+        how, _, argument = mode[0].partition(" ")
+        if how == "hang":
+            return
+        if how == "drop":
+            self.transport.close()
+            return
+        body = target + (BIG if b"big" in target else b"")
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(body) + (how == "short") * 9)
+        if how == "headless":
+            self.transport.write(head[:20])
+            self.reset()
+        elif how == "midway":
+            self.transport.write(head + body[:len(body) // 2])
+            self.reset()
+        else:
+            self.transport.write(head + body)
+        if how in ("close", "short"):
+            self.transport.close()
+        elif how == "rst":
+            asyncio.get_running_loop().call_later(0.001, self.reset)
+        elif how == "idle":
+            if self.idle:
+                self.idle.cancel()
+            self.idle = asyncio.get_running_loop().call_later(float(argument) / 1000, self.transport.close)
+
+
+def command():
+    line = sys.stdin.readline()
+    if not line:
+        os._exit(0)  # whoever started us has gone
+    mode[0] = line.strip()
+    print("ready", flush=True)
+
+
+async def main(port, path):
+    record = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: Connection(record), "127.0.0.1", port, backlog=512)
+    loop.add_reader(sys.stdin, command)
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    mode[0] = " ".join(sys.argv[3:]) or "good"
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
