@@ -148,7 +148,7 @@ static void find_process(uint64_t inode, struct holder *holder)
         pid_t pid = (pid_t)strtol(e->d_name, NULL, 10); /* 0 for what is no number */
         if (pid <= 0 || !has_inode(pid, wanted))
             continue;
-        if (pid == getpid())
+        if (pid == getpid() || parent_of(pid) == getpid())
             holder->ours = true;
         if (holder->pid != 0 && parent_of(pid) == holder->pid)
             continue;

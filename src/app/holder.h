@@ -16,7 +16,9 @@ struct holder {
     pid_t pid;     /* 0: not known */
     char name[32]; /* of the process, as in /proc/PID/comm */
     uint32_t uid;  /* who made the socket */
-    bool ours;     /* the calling process is among those who hold it */
+    /* The calling process or a child of it is among those who hold it: a worker may still be about
+     * to close what a reload has just taken from it. */
+    bool ours;
 };
 
 /* A line of /proc/net/tcp or tcp6. */

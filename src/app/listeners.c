@@ -147,18 +147,22 @@ static void explain(const struct letter_addr *wanted, int error, struct text *wh
  */
 static bool probe(const struct letter_addr *wanted, bool *ip4_only, struct text *why)
 {
-    int fd = socket_for(wanted, false, false);
-    if (fd < 0 && wanted->any_family && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL)) {
+    struct addr addr = letter_addr_to(wanted);
+    struct holder holder;
+    int fd = socket_for(wanted, false, false), error = errno;
+    if (fd < 0 && error == EADDRINUSE && !holder_find(&addr, &holder)) {
+        fd = socket_for(wanted, false, false); /* it was just being closed */
+        error = errno;
+    }
+    if (fd < 0 && wanted->any_family && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL)) {
         *ip4_only = true;
         fd = socket_for(wanted, true, false);
+        error = errno;
     }
     if (fd >= 0) {
         close(fd);
         return true;
     }
-    int error = errno;
-    struct addr addr = letter_addr_to(wanted);
-    struct holder holder;
     if (error == EADDRINUSE && holder_find(&addr, &holder) && holder.ours)
         return true;
     explain(wanted, error, why);
