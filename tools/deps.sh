@@ -2,7 +2,7 @@
 # Installs the packages that building and testing need and that are missing. Debian 12, Ubuntu 24.04.
 set -eu
 want="build-essential cmake ninja-build pkg-config libgnutls28-dev libssl-dev libpcre2-dev zlib1g-dev
-libbrotli-dev libzstd-dev libc-ares-dev libcmocka-dev clang-format python3 python3-pytest
+libbrotli-dev libzstd-dev libc-ares-dev libseccomp-dev libcmocka-dev clang-format python3 python3-pytest
 python3-pytest-timeout python3-websockets ca-certificates curl openssl gnutls-bin iproute2 brotli zstd"
 # What the test of a whole hospital portal needs besides.
 portal="orthanc orthanc-dicomweb python3-pydicom python3-numpy python3-flask gunicorn nginx-light

@@ -170,8 +170,8 @@ static void hand_over(struct supervisor *s)
     s->last_generation++;
     struct crew_order order = new_order(s);
     struct hand *hand = s->crew.serving;
-    bool fresh = hand == NULL || load_form_wants_fresh_worker(&s->form, &s->load.form);
-    if (fresh) {
+    const char *why = load_form_wants_fresh_worker(&s->form, &s->load.form);
+    if (hand == NULL || why != NULL) {
         s->restart_ms = 0; /* should the old one have just ended: this is its successor */
         hand = crew_start(&s->crew, &order);
         if (hand == NULL) {
@@ -200,7 +200,8 @@ void change_continue(struct supervisor *s)
     }
     /* Files were touched, not changed. */
     if (s->reason >= CHANGE_FILE && load_same_pack(s->load.pack, s->pack) &&
-        load_same_pack(s->load.keys, s->keys)) {
+        load_same_pack(s->load.keys, s->keys) &&
+        load_form_wants_fresh_worker(&s->form, &s->load.form) == NULL) {
         if (s->reason == CHANGE_PERIODIC)
             print_report(&s->load); /* certificates that expire */
         answer_reloads(s, true);
@@ -267,7 +268,9 @@ void change_commit(struct supervisor *s)
     s->crew.serving = s->taking;
     s->generation = s->last_generation;
     if (old != NULL && old != s->taking) {
-        load_say(&s->load, "a new worker has begun; the old one finishes what is open");
+        const char *why = load_form_wants_fresh_worker(&s->form, &s->load.form);
+        load_say(&s->load, "%s%sa new worker has begun; the old one finishes what is open",
+                 why == NULL ? "" : why, why == NULL ? "" : ": ");
         crew_drain(old, s->form.settings.drain_ms);
     } else {
         relisten_changed(s);

@@ -28,6 +28,7 @@ static const struct rule rules[LETTER_KINDS] = {
     [LETTER_SETTINGS] = {BODY(settings), BY_LOADER, 0, 0},
     [LETTER_ADDRESS] = {BODY(address), BY_LOADER, 0, 0},
     [LETTER_LOG_FILE] = {BODY(log_file), BY_LOADER, 0, 0},
+    [LETTER_ROOT] = {BODY(root), BY_LOADER, 0, 0},
     [LETTER_WATCH] = {BODY(watch), BY_LOADER, 0, 0},
     [LETTER_LOADED] = {BODY(loaded), BY_LOADER, 0, 2},
     [LETTER_START] = {BODY(threads), BY_SUPERVISOR, 0, 0},
@@ -39,6 +40,7 @@ static const struct rule rules[LETTER_KINDS] = {
     [LETTER_DRAIN] = {BODY(drain), BY_SUPERVISOR, 0, 0},
     [LETTER_ASK] = {0, BY_SUPERVISOR, 0, 0},
     [LETTER_QUERY] = {0, BY_SUPERVISOR, 1, 1},
+    [LETTER_LOCKED] = {BODY(locks), BY_WORKER, 0, 0},
     [LETTER_READY] = {BODY(generation), BY_WORKER, 0, 0},
     [LETTER_REFUSED] = {BODY(generation), BY_WORKER, 0, 0},
     [LETTER_LOG_WANTED] = {BODY(wanted_slot), BY_WORKER, 0, 0},
@@ -90,7 +92,8 @@ static bool addr_fits(const struct letter_addr *a)
 static bool settings_fit(const struct letter_settings *s)
 {
     /* A day of draining is a mistake, not a wish. */
-    return s->workers <= THREADS_MAX && s->drain_ms <= 24 * 3600 * 1000 &&
+    return s->workers <= THREADS_MAX && s->sandbox <= 1 &&
+           s->needs <= (SANDBOX_NEED_UNIX | SANDBOX_NEED_JIT) && s->drain_ms <= 24 * 3600 * 1000 &&
            text_fits(s->user, sizeof s->user) && path_fits(s->state_dir, sizeof s->state_dir) &&
            path_fits(s->control_path, sizeof s->control_path);
 }
@@ -100,6 +103,12 @@ static bool log_file_fits(const struct letter_log_file *f)
     return f->id != 0 && f->index < LOG_FILES_MAX && f->keep <= 1000 &&
            text_fits(f->path, sizeof f->path) &&
            (f->path[0] == '/' || strcmp(f->path, "stderr") == 0 || strcmp(f->path, "syslog") == 0);
+}
+
+static bool locks_fit(const struct letter_locks *l)
+{
+    return l->wanted <= 1 && l->seccomp <= 1 && l->zero == 0 &&
+           text_fits(l->missing, sizeof l->missing);
 }
 
 static bool body_fits(const struct letter *m, unsigned fd_count)
@@ -113,6 +122,8 @@ static bool body_fits(const struct letter *m, unsigned fd_count)
         return addr_fits(&m->u.address);
     case LETTER_LOG_FILE:
         return log_file_fits(&m->u.log_file);
+    case LETTER_ROOT:
+        return path_fits(m->u.root.path, sizeof m->u.root.path);
     case LETTER_WATCH:
         return path_fits(m->u.watch, sizeof m->u.watch);
     case LETTER_LOADED:
@@ -132,6 +143,8 @@ static bool body_fits(const struct letter *m, unsigned fd_count)
         return addr_fits(&m->u.unlisten);
     case LETTER_CERT:
         return text_fits(m->u.cert.names, sizeof m->u.cert.names);
+    case LETTER_LOCKED:
+        return locks_fit(&m->u.locks);
     case LETTER_NONE:
     case LETTER_KINDS:
         return false;

@@ -19,6 +19,7 @@ enum letter_kind {
     LETTER_SETTINGS, /* struct letter_settings */
     LETTER_ADDRESS,  /* an address to listen on */
     LETTER_LOG_FILE, /* the next log file, in order of their index */
+    LETTER_ROOT,     /* a folder that the worker may read below */
     LETTER_WATCH,    /* a file that the load read */
     LETTER_LOADED,   /* the end; with `ok` come the pack of sources and that of keys */
     /* To the worker. */
@@ -32,6 +33,7 @@ enum letter_kind {
     LETTER_ASK,      /* for its status */
     LETTER_QUERY,    /* a client of the control socket with a question: its connection */
     /* From the worker. */
+    LETTER_LOCKED,     /* struct letter_locks; first of all, and once */
     LETTER_READY,      /* every thread serves by this generation */
     LETTER_REFUSED,    /* this generation could not be compiled; LETTER_TEXT came before */
     LETTER_LOG_WANTED, /* the log of this slot has reached its size, or is gone */
@@ -50,6 +52,7 @@ enum {
     LETTER_NAME_MAX = 256,
     LISTENERS_MAX = 64, /* as many as a site's bit set has bits */
     LOG_FILES_MAX = 64,
+    ROOTS_MAX = 128, /* of `files`; more are refused when they are loaded */
     THREADS_MAX = 64,
     TICKET_SECRET_BYTES = 32,
 };
@@ -68,11 +71,34 @@ struct letter_addr {
     uint8_t ip[16];
 };
 
+/* What the locks of the worker (sandbox.h) must leave open for a configuration. */
+enum sandbox_need {
+    SANDBOX_NEED_UNIX = 1, /* origins on UNIX sockets */
+    SANDBOX_NEED_JIT = 2,  /* regexes, which PCRE2 makes into code */
+};
+
+/* A folder that the worker may read below, by a path without links. */
+struct letter_root {
+    uint64_t device, inode; /* as the loader saw it: another folder since is another root */
+    char path[LETTER_PATH_MAX];
+};
+
+/* The worker's own word on its locks. The supervisor looks at /proc besides (locks.h). */
+struct letter_locks {
+    uint8_t wanted; /* `sandbox on`, and a build that can */
+    uint8_t seccomp;
+    uint16_t zero;
+    uint32_t landlock_abi; /* 0: it does not hold */
+    char missing[LETTER_NAME_MAX];
+};
+
 struct letter_settings {
     uint32_t workers; /* 0: as many as there are cores */
     uint32_t drain_ms;
     uint32_t uid, gid;    /* of the worker, when we were started as root */
     uint32_t control_gid; /* who may use the control socket; UINT32_MAX: no group */
+    uint32_t sandbox;     /* 0: off */
+    uint32_t needs;       /* enum sandbox_need */
     char user[64];        /* the name of `uid` */
     char state_dir[LETTER_PATH_MAX];
     char control_path[108]; /* sun_path of a UNIX socket */
@@ -113,6 +139,7 @@ struct letter {
         struct letter_settings settings;
         struct letter_addr address;
         struct letter_log_file log_file;
+        struct letter_root root;
         char watch[LETTER_PATH_MAX];
         struct {
             uint32_t ok;
@@ -140,6 +167,7 @@ struct letter {
         struct {
             uint32_t deadline_ms; /* 0: at once */
         } drain;
+        struct letter_locks locks;
         uint64_t generation; /* of READY and REFUSED */
         struct letter_counters counters;
         struct letter_cert cert;

@@ -158,6 +158,10 @@ struct hand *crew_start(struct crew *crew, const struct crew_order *order)
     if (hand == NULL)
         return NULL;
     struct worker_conf conf = {.uid = order->form->settings.uid, .gid = order->form->settings.gid};
+    conf.sandbox = (struct sandbox_conf){.on = order->form->settings.sandbox != 0,
+                                         .needs = order->form->settings.needs,
+                                         .roots = order->form->roots,
+                                         .root_count = order->form->root_count};
     memcpy(conf.user, order->form->settings.user, sizeof conf.user);
     memset(hand, 0, sizeof *hand);
     pid_t pid = child_start(worker_main, &conf, -1, &hand->channel);

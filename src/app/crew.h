@@ -25,6 +25,8 @@ struct hand {
     pid_t pid; /* 0: free */
     int channel;
     unsigned threads;
+    bool locked; /* its LETTER_LOCKED has come: */
+    struct letter_locks locks;
     bool draining;
     uint64_t kill_at_ms; /* while draining */
     uint64_t started_ms;

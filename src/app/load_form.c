@@ -30,6 +30,11 @@ bool load_form_take(struct load_form *form, const struct letter *letter)
             return false;
         form->logs[form->log_count++] = letter->u.log_file;
         return true;
+    case LETTER_ROOT:
+        if (form->root_count == ROOTS_MAX)
+            return false;
+        form->roots[form->root_count++] = letter->u.root;
+        return true;
     case LETTER_LOADED:
         form->warnings = letter->u.loaded.warnings;
         return true;
@@ -53,9 +58,38 @@ unsigned load_form_threads(const struct load_form *form)
     return cores > THREADS_MAX ? THREADS_MAX : (unsigned)cores;
 }
 
-bool load_form_wants_fresh_worker(const struct load_form *old, const struct load_form *new_form)
+static bool has_root(const struct load_form *form, const struct letter_root *root)
 {
-    return load_form_threads(old) != load_form_threads(new_form) ||
-           old->settings.uid != new_form->settings.uid ||
-           old->settings.gid != new_form->settings.gid;
+    for (unsigned i = 0; i < form->root_count; i++)
+        if (form->roots[i].device == root->device && form->roots[i].inode == root->inode &&
+            strcmp(form->roots[i].path, root->path) == 0)
+            return true;
+    return false;
+}
+
+/* Locks are never loosened. A form that wants less than the one before leaves them as they are. */
+static const char *beyond_locks(const struct load_form *old, const struct load_form *new_form)
+{
+    if (old->settings.sandbox != new_form->settings.sandbox)
+        return "'sandbox' has changed";
+    if (!new_form->settings.sandbox)
+        return NULL;
+    if ((new_form->settings.needs & ~old->settings.needs & SANDBOX_NEED_UNIX) != 0)
+        return "there are origins on UNIX sockets now";
+    if ((new_form->settings.needs & ~old->settings.needs & SANDBOX_NEED_JIT) != 0)
+        return "there are regexes now";
+    for (unsigned i = 0; i < new_form->root_count; i++)
+        if (!has_root(old, &new_form->roots[i]))
+            return "there is a new folder of 'files'";
+    return NULL;
+}
+
+const char *load_form_wants_fresh_worker(const struct load_form *old,
+                                         const struct load_form *new_form)
+{
+    if (load_form_threads(old) != load_form_threads(new_form))
+        return "the number of threads has changed";
+    if (old->settings.uid != new_form->settings.uid || old->settings.gid != new_form->settings.gid)
+        return "'user' has changed";
+    return beyond_locks(old, new_form);
 }

@@ -14,6 +14,8 @@ struct load_form {
     unsigned addr_count;
     struct letter_log_file logs[LOG_FILES_MAX];
     unsigned log_count;
+    struct letter_root roots[ROOTS_MAX];
+    unsigned root_count;
     unsigned warnings;
 };
 
@@ -24,7 +26,11 @@ bool load_form_take(struct load_form *form, const struct letter *letter)
 bool load_form_complete(const struct load_form *form);
 /* Threads of a worker: as written, else the cores we may run on. */
 unsigned load_form_threads(const struct load_form *form);
-/* What a running worker cannot follow: its user, its number of threads. */
-bool load_form_wants_fresh_worker(const struct load_form *old, const struct load_form *new_form);
+/*
+ * What a running worker cannot follow, as a phrase ("'user' has changed"), or NULL: its user, its
+ * number of threads, and all that its locks do not leave open.
+ */
+const char *load_form_wants_fresh_worker(const struct load_form *old,
+                                         const struct load_form *new_form);
 
 #endif

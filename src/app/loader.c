@@ -3,6 +3,7 @@
 #include "app/channel.h"
 #include "app/child.h"
 #include "app/issue_ca.h"
+#include "app/sandbox_roots.h"
 #include "app/state_dir.h"
 #include "base/arena.h"
 #include "base/text.h"
@@ -98,6 +99,8 @@ static bool fill_settings(struct loader *l, const struct snapshot *s, struct let
     char why[256];
     out->workers = s->workers;
     out->drain_ms = s->drain_ms;
+    out->sandbox = !s->sandbox_off;
+    out->needs = (s->uses_unix ? SANDBOX_NEED_UNIX : 0) | (s->uses_regex ? SANDBOX_NEED_JIT : 0);
     struct str control = control_path(l, s);
     if (!letter_set_text(out->state_dir, sizeof out->state_dir, s->state_dir) ||
         !state_dir_prepare(out->state_dir, why, sizeof why)) {
@@ -143,6 +146,21 @@ static bool send_logs(struct loader *l, const struct snapshot *s)
                        STR_ARG(s->logs[i].path));
             return false;
         }
+        if (!say(l, &m, NULL, 0))
+            return false;
+    }
+    return true;
+}
+
+static bool send_roots(struct loader *l, const struct snapshot *s)
+{
+    struct sandbox_roots *roots = ARENA_NEW(l->arena, struct sandbox_roots);
+    if (roots == NULL || !sandbox_roots_choose(roots, s, l->sources, l->arena, &l->diag))
+        return false;
+    for (unsigned i = 0; i < roots->count; i++) {
+        struct letter m;
+        letter_init(&m, LETTER_ROOT);
+        m.u.root = roots->roots[i];
         if (!say(l, &m, NULL, 0))
             return false;
     }
@@ -203,7 +221,7 @@ static bool send_form(struct loader *l, const struct snapshot *s)
     struct letter m;
     letter_init(&m, LETTER_SETTINGS);
     return fill_settings(l, s, &m.u.settings) && say(l, &m, NULL, 0) && send_addresses(l, s) &&
-           send_logs(l, s);
+           send_logs(l, s) && send_roots(l, s);
 }
 
 /* ---- the end ---- */

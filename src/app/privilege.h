@@ -14,8 +14,8 @@ uint64_t privilege_raise_descriptors(void);
 /* For every process of ours that may hold keys. */
 void privilege_hide_memory(void);
 /*
- * Becomes `user` (uid, gid, the groups it is in) when we are root, and never anything more again.
- * False with the reason.
+ * Becomes `user` (uid, gid, the groups it is in) when we are root, gives up all capabilities, and
+ * is never anything more again. False with the reason.
  */
 bool privilege_drop(const char *user, uint32_t uid, uint32_t gid, char *why, size_t why_bytes)
     __attribute__((warn_unused_result));

@@ -1,5 +1,6 @@
 #include "app/status.h"
 
+#include "app/locks.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -98,6 +99,13 @@ static void add_counters(struct text *out, const struct letter_counters *c)
     add_u64(out, "log_records_dropped", c->log_dropped);
 }
 
+static void add_locks(struct text *out, const struct hand *serving)
+{
+    struct locks_seen seen = locks_look(serving->pid);
+    add_key(out, "locks");
+    locks_add_json(out, &seen, serving->locked ? &serving->locks : NULL);
+}
+
 static void add_certs(struct text *out, const struct status *status)
 {
     unsigned shown = status->cert_count < STATUS_CERTS_MAX ? status->cert_count : STATUS_CERTS_MAX;
@@ -131,6 +139,8 @@ void status_add_json(struct status *status, struct text *out, const struct load_
     }
     add_key(out, "worker_user");
     text_add_json(out, str_from_z(form->settings.user));
+    if (serving != NULL)
+        add_locks(out, serving);
     add_listeners(out, form);
     if (status->answered) {
         add_counters(out, &status->counters);

@@ -2,6 +2,7 @@
 
 #include "app/change.h"
 #include "app/child.h"
+#include "app/locks.h"
 #include "app/privilege.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -54,10 +55,28 @@ static void say_for_worker(struct load *load, const struct letter *m)
     load_say(load, "%.*s", (int)m->u.text.len, bytes);
 }
 
+/* Said of each worker, before it serves. */
+static void on_locked(struct hand *hand, const struct letter_locks *locks)
+{
+    char memory[1024];
+    struct text missing = text_over(memory, sizeof memory);
+    struct locks_seen seen = locks_look(hand->pid);
+    hand->locked = true;
+    hand->locks = *locks;
+    if (!locks->wanted && locks->missing[0] == '\0')
+        log_warning("the sandbox is off: the worker runs without seccomp and Landlock");
+    locks_add_missing(&missing, &seen, locks);
+    if (missing.len > 0)
+        log_warning("the worker lacks locks: %.*s", STR_ARG(text_str(&missing)));
+}
+
 static void on_worker_message(struct supervisor *s, struct hand *hand, const struct letter *m)
 {
     bool of_change = s->phase == PHASE_TAKING && hand == s->taking;
     switch (m->kind) {
+    case LETTER_LOCKED:
+        on_locked(hand, &m->u.locks);
+        break;
     case LETTER_READY:
         if (of_change && m->u.generation == s->last_generation)
             change_commit(s);

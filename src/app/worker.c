@@ -15,6 +15,7 @@
 #include "net/resolver.h"
 #include "observe/log_thread.h"
 #include "proxy/snapshot.h"
+#include "tls/tls_library.h"
 #include "tls/tls_tickets.h"
 
 #include <poll.h>
@@ -22,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPORT_ARENA_BYTES ((size_t)1024 * 1024)
@@ -362,18 +364,34 @@ static void answer_questions(struct worker *w)
     query_desk_turn(&w->desk, clock_mono_ms());
 }
 
-void worker_main(int channel, void *argument)
+/* Everything that may be opened is open, and from here on there is no way back. */
+static void lock_up(struct worker *w, const struct worker_conf *conf)
 {
-    const struct worker_conf *conf = argument;
-    static struct worker worker; /* too big for a stack; this is the process's one */
-    struct worker *w = &worker;
     char why[256];
-    privilege_hide_memory();
+    const char *error;
+    struct sandbox sandbox;
+    struct letter m;
+    if (!tls_library_init(&error))
+        end_because(error);
+    tzset(); /* syslog's lines bear local time */
+    sandbox_prepare(&sandbox, &conf->sandbox);
     if (!privilege_drop(conf->user, conf->uid, conf->gid, why, sizeof why))
         end_because(why);
     privilege_hide_memory(); /* changing the user has made memory and death signal as they were */
     child_die_with_parent();
+    sandbox_lock(&sandbox);
+    letter_init(&m, LETTER_LOCKED);
+    m.u.locks = sandbox.report;
+    say(w, &m);
+}
+
+void worker_main(int channel, void *argument)
+{
+    static struct worker worker; /* too big for a stack; this is the process's one */
+    struct worker *w = &worker;
+    privilege_hide_memory();
     w->channel = channel;
+    lock_up(w, argument);
     query_desk_init(&w->desk, worker_query_answer, &w->view);
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0)

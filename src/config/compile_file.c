@@ -51,6 +51,14 @@ void compile_file_control(struct compile *c, const struct statement *s)
         c->snapshot->control_group = compile_dup(c, s->words[3].text);
 }
 
+void compile_file_sandbox(struct compile *c, const struct statement *s)
+{
+    c->snapshot->sandbox_off = compile_is(&s->words[1], "off");
+    if (c->snapshot->sandbox_off)
+        diag_warning(c->diag, &s->words[0].pos,
+                     "the process that talks to the network runs without seccomp and Landlock");
+}
+
 void compile_file_trusted_proxies(struct compile *c, const struct statement *s)
 {
     struct snapshot *snapshot = c->snapshot;

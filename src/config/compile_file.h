@@ -6,6 +6,7 @@
 
 void compile_file_workers(struct compile *c, const struct statement *s);
 void compile_file_user(struct compile *c, const struct statement *s);
+void compile_file_sandbox(struct compile *c, const struct statement *s);
 void compile_file_state(struct compile *c, const struct statement *s);
 void compile_file_control(struct compile *c, const struct statement *s);
 void compile_file_trusted_proxies(struct compile *c, const struct statement *s);

@@ -43,6 +43,7 @@ static struct regex *regex_of(struct compile *c, const struct word *word)
 {
     const char *why;
     size_t at;
+    c->snapshot->uses_regex = true;
     struct regex *regex = regex_new(compile_arena(c), word->text, &why, &at);
     if (regex == NULL) {
         struct diag_pos pos = compile_part(word, at < word->text.len ? at : 0, 1);

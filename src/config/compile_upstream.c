@@ -93,6 +93,7 @@ static bool unix_origin(struct compile *c, const struct word *word, struct str p
                    sizeof((struct sockaddr_un *)NULL)->sun_path - 1);
         return false;
     }
+    c->snapshot->uses_unix = true;
     origin->addr = (struct addr){.family = ADDR_UNIX, .path = compile_dup(c, path).at};
     return true;
 }

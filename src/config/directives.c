@@ -28,6 +28,10 @@ const struct directive directives[] = {
      "whom the process that talks to the network runs as",
      "Only where the program was started as root. root is taken with a warning.", "user www-data",
      compile_file_user},
+    {"sandbox", "on|off", F, 0, 0, "on", "locks around the process that talks to the network",
+     "It makes no system calls but its own (seccomp) and reaches no files but those that 'files' "
+     "serves (Landlock). Off is for looking for a fault; `status` says which locks hold.",
+     "sandbox off", compile_file_sandbox},
     {"include", "FILE", PLACE_ANY, LIST, 0, "", "the statements of other files stand here",
      "A path or a pattern with * ? [ ], relative to the file it stands in. A pattern may match "
      "nothing; files come in the order of their names.",

@@ -220,6 +220,7 @@ static bool is_done(struct log_thread *thread)
 static void *thread_main(void *argument)
 {
     struct log_thread *thread = argument;
+    pthread_setname_np(pthread_self(), "log"); /* another's name would be a file to write */
     while (!is_done(thread))
         run_round(thread);
     for (unsigned i = 0; i < LOG_TARGETS_MAX; i++) {
@@ -270,7 +271,6 @@ static bool start(struct log_thread *thread)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return false;
-    pthread_setname_np(thread->id, "log");
     return true;
 }
 

@@ -253,6 +253,10 @@ struct snapshot {
     uint32_t drain_ms;
     unsigned workers; /* 0: auto */
     struct str user, state_dir, control_path, control_group;
+    bool sandbox_off;
+    /* What the sites need of the sandbox. Only of those built anew: right where none are shared, in
+     * the loader. */
+    bool uses_unix, uses_regex;
     struct str *file_roots; /* of `files`, real paths */
     size_t file_root_count;
     struct str resolv_conf, hosts_file; /* texts */

@@ -30,6 +30,9 @@ static struct letter good(enum letter_kind kind)
         m.u.log_file.id = 1;
         strcpy(m.u.log_file.path, "stderr");
         break;
+    case LETTER_ROOT:
+        strcpy(m.u.root.path, "/srv/www");
+        break;
     case LETTER_WATCH:
         strcpy(m.u.watch, "/etc/x");
         break;
@@ -59,6 +62,7 @@ static const struct {
 } allowed[] = {
     {LETTER_TEXT, SIDE_LOADER, 0},        {LETTER_TEXT, SIDE_WORKER, 0},
     {LETTER_SETTINGS, SIDE_LOADER, 0},    {LETTER_ADDRESS, SIDE_LOADER, 0},
+    {LETTER_ROOT, SIDE_LOADER, 0},        {LETTER_LOCKED, SIDE_WORKER, 0},
     {LETTER_LOG_FILE, SIDE_LOADER, 0},    {LETTER_WATCH, SIDE_LOADER, 0},
     {LETTER_LOADED, SIDE_LOADER, 0},      {LETTER_START, SIDE_SUPERVISOR, 0},
     {LETTER_SECRETS, SIDE_SUPERVISOR, 0}, {LETTER_LOG, SIDE_SUPERVISOR, 1},
