@@ -17,6 +17,7 @@
 #include "proxy/snapshot.h"
 #include "tls/tls_library.h"
 #include "tls/tls_tickets.h"
+#include "upstream/origin_shared.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -40,6 +41,7 @@ struct worker {
     struct resolver_hub *hub;
     struct log_thread *log;
     struct tls_tickets *tickets;
+    struct origin_registry *origins;
     struct front_log logs[LOG_FILES_MAX];
     unsigned log_count;
     struct snapshot *snapshot; /* the latest; perhaps not yet used by every thread */
@@ -83,9 +85,10 @@ static void begin(struct worker *w, unsigned threads)
 {
     w->thread_count = threads;
     w->tickets = tls_tickets_new();
+    w->origins = origin_registry_new();
     const struct log_thread_conf log_conf = {.rings = threads, .on_want = log_wants, .user = w};
     w->log = log_thread_new(&log_conf);
-    if (w->tickets == NULL || w->log == NULL)
+    if (w->tickets == NULL || w->origins == NULL || w->log == NULL)
         end_because("out of memory");
     for (unsigned i = 0; i < threads; i++)
         if (!worker_thread_init(&w->threads[i], i, w->wake))
@@ -103,7 +106,8 @@ static void start_threads(struct worker *w, const struct snapshot *s)
         t->conf = (struct front_conf){.thread = i,
                                       .threads = w->thread_count,
                                       .log = log_thread_ring(w->log, i),
-                                      .tickets = w->tickets};
+                                      .tickets = w->tickets,
+                                      .origins = w->origins};
         if (t->resolver == NULL || !worker_thread_start(t))
             end_because("a thread cannot be started");
     }
@@ -319,6 +323,7 @@ static void finish(struct worker *w)
     snapshot_sweep(&w->retired, UINT64_MAX, w->thread_count);
     snapshot_end(w->before);
     snapshot_end(w->snapshot);
+    origin_registry_end(w->origins);
     tls_tickets_end(w->tickets);
     exit(0);
 }

@@ -214,7 +214,7 @@ struct front *front_new(const struct front_conf *conf)
     list_init(&front->sessions);
     /* Connection ids are unique in the life of the worker: threads count in ranges of their own. */
     front->next_connection = (uint64_t)conf->thread << 48;
-    front->upstreams = upstreams_new(conf->loop, conf->resolver);
+    front->upstreams = upstreams_new(conf->loop, conf->resolver, conf->origins);
     front->tls = tls_server_new(conf->tickets, &error);
     front->limiter = conn_limiter_new(conf->threads);
     record_log_start(front);

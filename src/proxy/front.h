@@ -10,11 +10,12 @@
 #include "proxy/share.h"
 
 struct loop;
-struct log_ring;    /* observe/log_thread.h */
-struct resolver;    /* net/resolver.h */
-struct snapshot;    /* proxy/snapshot.h */
-struct tls_tickets; /* tls/tls_tickets.h */
-struct upstreams;   /* upstream/upstream.h */
+struct origin_registry; /* upstream/origin_shared.h */
+struct log_ring;        /* observe/log_thread.h */
+struct resolver;        /* net/resolver.h */
+struct snapshot;        /* proxy/snapshot.h */
+struct tls_tickets;     /* tls/tls_tickets.h */
+struct upstreams;       /* upstream/upstream.h */
 struct front;
 
 struct front_conf {
@@ -23,7 +24,8 @@ struct front_conf {
     unsigned threads; /* how many there are */
     struct resolver *resolver;
     struct log_ring *log;
-    struct tls_tickets *tickets; /* shared by all threads */
+    struct tls_tickets *tickets;     /* shared by all threads */
+    struct origin_registry *origins; /* likewise */
 };
 
 struct front *front_new(const struct front_conf *conf) __attribute__((warn_unused_result));

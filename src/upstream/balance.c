@@ -50,10 +50,14 @@ static int least_recently_failed(const struct origins *origins, const struct ups
     uint64_t best_ms = UINT64_MAX;
     for (unsigned i = 0; i < conf->origin_count; i++) {
         const struct origin *origin = origin_find(origins, conf->origins[i].identity);
-        if ((allowed >> i & 1) == 0 || origin == NULL || origin->last_failed_ms >= best_ms)
+        if ((allowed >> i & 1) == 0 || origin == NULL)
+            continue;
+        uint64_t failed_ms =
+            atomic_load_explicit(&origin->shared->last_failed_ms, memory_order_relaxed);
+        if (failed_ms >= best_ms)
             continue;
         best = (int)i;
-        best_ms = origin->last_failed_ms;
+        best_ms = failed_ms;
     }
     return best;
 }

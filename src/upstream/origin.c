@@ -1,16 +1,16 @@
 #include "upstream/origin.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-void origins_init(struct origins *origins, struct loop *loop)
+void origins_init(struct origins *origins, struct loop *loop, struct origin_registry *registry)
 {
-    *origins = (struct origins){.loop = loop, .swept_ms = loop_now_ms(loop)};
+    *origins = (struct origins){.loop = loop, .registry = registry, .swept_ms = loop_now_ms(loop)};
 }
 
-static void origin_end(struct origin *origin)
+static void origin_end(struct origins *origins, struct origin *origin)
 {
     pool_fini(&origin->pool);
+    origin_shared_give(origins->registry, origin->shared);
     free(origin);
 }
 
@@ -20,7 +20,7 @@ void origins_fini(struct origins *origins)
         while (origins->buckets[i] != NULL) {
             struct origin *origin = origins->buckets[i];
             origins->buckets[i] = origin->next;
-            origin_end(origin);
+            origin_end(origins, origin);
         }
     origins->count = 0;
 }
@@ -48,7 +48,7 @@ static void forget_unused(struct origins *origins)
             }
             *at = origin->next;
             origins->count--;
-            origin_end(origin);
+            origin_end(origins, origin);
         }
 }
 
@@ -68,9 +68,11 @@ static struct origin *origin_new(struct origins *origins, const struct origin_co
     if (origin == NULL)
         return NULL;
     origin->identity = conf->identity;
-    origin->text_len = conf->text.len < sizeof origin->text ? conf->text.len : sizeof origin->text;
-    if (origin->text_len != 0)
-        memcpy(origin->text, conf->text.at, origin->text_len);
+    origin->shared = origin_shared_take(origins->registry, conf->identity, conf->text);
+    if (origin->shared == NULL) {
+        free(origin);
+        return NULL;
+    }
     pool_init(&origin->pool, origins->loop, &origin->closed_early_ms);
     struct origin **bucket = bucket_of(origins, conf->identity);
     origin->next = *bucket;
@@ -89,23 +91,31 @@ struct origin *origin_get(struct origins *origins, const struct origin_conf *con
     return origin;
 }
 
-void origin_failed(struct origins *origins, struct origin *origin, const struct upstream_conf *conf)
+void origin_use(struct origin *origin)
 {
-    uint64_t now = loop_now_ms(origins->loop);
-    if (origin->failures < UINT32_MAX)
-        origin->failures++;
-    origin->last_failed_ms = now;
-    if (conf->rest_ms != 0 && origin->failures >= conf->rest_after)
-        origin->rests_until_ms = now + conf->rest_ms;
+    origin->in_use++;
+    atomic_fetch_add_explicit(&origin->shared->in_use, 1, memory_order_relaxed);
 }
 
-void origin_succeeded(struct origin *origin)
+void origin_leave(struct origin *origin)
 {
-    origin->failures = 0;
-    origin->rests_until_ms = 0;
+    origin->in_use--;
+    atomic_fetch_sub_explicit(&origin->shared->in_use, 1, memory_order_relaxed);
+}
+
+void origin_failed(struct origins *origins, struct origin *origin, const struct upstream_conf *conf,
+                   const char *why)
+{
+    origin_shared_failed(origins->registry, origin->shared, loop_now_ms(origins->loop),
+                         conf->rest_ms, conf->rest_after, str_from_z(why));
+}
+
+void origin_succeeded(struct origins *origins, struct origin *origin)
+{
+    origin_shared_succeeded(origin->shared, loop_now_ms(origins->loop));
 }
 
 bool origin_rests(const struct origins *origins, const struct origin *origin)
 {
-    return origin->rests_until_ms > loop_now_ms(origins->loop);
+    return origin_shared_rests(origin->shared, loop_now_ms(origins->loop));
 }

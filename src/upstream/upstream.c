@@ -28,14 +28,15 @@ struct attempt {
     struct dial dial;
 };
 
-struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver)
+struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver,
+                                struct origin_registry *registry)
 {
     struct upstreams *upstreams = calloc(1, sizeof *upstreams);
     if (upstreams == NULL)
         return NULL;
     upstreams->loop = loop;
     upstreams->resolver = resolver;
-    origins_init(&upstreams->origins, loop);
+    origins_init(&upstreams->origins, loop, registry);
     balance_init(&upstreams->balance);
     retry_budgets_init(&upstreams->budgets);
     return upstreams;
@@ -68,7 +69,7 @@ static void attempt_end(struct attempt *attempt)
     attempt->wait->pending = NULL;
     dial_stop(&attempt->dial);
     if (attempt->origin != NULL)
-        attempt->origin->in_use--;
+        origin_leave(attempt->origin);
     free(attempt);
 }
 
@@ -141,10 +142,10 @@ static void origin_gave_up(struct attempt *attempt)
 {
     struct upstream_wait *wait = attempt->wait;
     if (attempt->dial.failure != UPSTREAM_NO_SOCKET)
-        origin_failed(&wait->upstreams->origins, attempt->origin, wait->conf);
+        origin_failed(&wait->upstreams->origins, attempt->origin, wait->conf, attempt->dial.why);
     else
         wait->attempts--; /* the origin was not reached */
-    attempt->origin->in_use--;
+    origin_leave(attempt->origin);
     attempt->origin = NULL;
     say(wait, attempt->dial.why);
 }
@@ -170,7 +171,7 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     wait->attempts++;
     attempt->tried_now |= UINT64_C(1) << index;
     attempt->origin = origin;
-    origin->in_use++;
+    origin_use(origin);
     attempt->dial.to = &wait->conf->origins[index];
     attempt->dial.good = &origin->good;
     attempt->dial.source_at = wait->upstreams->source_at++;
@@ -188,7 +189,7 @@ static bool hand_out_idle(struct upstream_wait *wait, unsigned index, struct ori
         return false;
     if (wait->pending != NULL)
         attempt_end(wait->pending);
-    origin->in_use++;
+    origin_use(origin);
     wait->origin_index = conn->origin_index = index;
     wait->on_ready(wait, conn);
     return true;
@@ -300,7 +301,7 @@ void upstream_cancel(struct upstream_wait *wait)
 void upstream_discard(struct upstreams *upstreams, struct origin_conn *conn)
 {
     (void)upstreams;
-    conn->origin->in_use--;
+    origin_leave(conn->origin);
     pool_conn_end(conn);
 }
 
@@ -313,7 +314,7 @@ void upstream_give(struct upstreams *upstreams, struct origin_conn *conn,
         return;
     }
     struct origin *origin = conn->origin;
-    origin->in_use--;
+    origin_leave(origin);
     origin->last_used_ms = loop_now_ms(upstreams->loop);
     pool_add(&origin->pool, conn, conf->keepalive_max, conf->keepalive_idle_ms);
 }
@@ -325,18 +326,18 @@ void upstream_report(struct upstreams *upstreams, const struct upstream_conf *co
     if (origin == NULL)
         return;
     if (ok)
-        origin_succeeded(origin);
+        origin_succeeded(&upstreams->origins, origin);
     else
-        origin_failed(&upstreams->origins, origin, conf);
+        origin_failed(&upstreams->origins, origin, conf, NULL);
 }
 
 static void tell(const struct upstreams *upstreams, const struct origin *origin,
                  void (*each)(void *user, const struct origin_status *status), void *user)
 {
     struct origin_status status = {
-        .text = {.at = origin->text, .len = origin->text_len},
+        .text = {.at = origin->shared->text, .len = origin->shared->text_len},
         .resting = origin_rests(&upstreams->origins, origin),
-        .failures = origin->failures,
+        .failures = atomic_load(&origin->shared->failures),
         .idle = origin->pool.count,
         .in_use = origin->in_use,
     };

@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "upstream/upstream_conf.h"
 
+struct origin_registry;
 struct resolver;
 struct upstreams;
 
@@ -41,8 +42,9 @@ struct upstream_wait {
     struct loop_timer timer;
 };
 
-/* `resolver` may be NULL when no origin is a name. */
-struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver)
+/* `resolver` may be NULL when no origin is a name. The registry is that of all threads. */
+struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver,
+                                struct origin_registry *registry)
     __attribute__((warn_unused_result));
 /* Closes all idle connections. Connections taken must have come back, waits must be cancelled. The
  * memory goes at the end of the loop's turn, or with loop_end(). */
@@ -75,7 +77,7 @@ void upstream_report(struct upstreams *upstreams, const struct upstream_conf *co
 struct origin_status {
     struct str text;
     bool resting;
-    uint32_t failures;     /* in a row */
+    uint32_t failures;     /* in a row, of all threads */
     uint32_t idle, in_use; /* connections of this thread; in use: also those being connected */
 };
 /* For `status`: calls `each` for every origin this thread has met. */

@@ -7,6 +7,7 @@
 #include "tls/tls_accept.h"
 #include "tls/tls_ca.h"
 #include "tls/tls_connect.h"
+#include "upstream/origin_shared.h"
 #include "upstream/upstream.h"
 
 #include <netinet/in.h>
@@ -32,6 +33,7 @@ struct stage {
     struct stream *accepted; /* the last one */
     enum manners manners;
     unsigned accepts;
+    struct origin_registry *registry;
     struct upstreams *upstreams;
     struct tls_client_conf tls_conf;
     struct origin_conf origins[2];
@@ -161,7 +163,9 @@ static int stage_begin(void **state)
                                      .rest_ms = 1000,
                                      .rest_after = 1,
                                      .retry_max = 2};
-    s->upstreams = upstreams_new(s->loop, NULL);
+    s->registry = origin_registry_new();
+    assert_non_null(s->registry);
+    s->upstreams = upstreams_new(s->loop, NULL, s->registry);
     *state = s;
     return 0;
 }
@@ -192,6 +196,7 @@ static int stage_end(void **state)
     loop_remove(s->loop, &s->listener);
     close(s->listener.fd);
     loop_end(s->loop);
+    origin_registry_end(s->registry);
     tls_server_end(s->server);
     tls_tickets_end(s->tickets);
     tls_cert_unref(s->cert);

@@ -10,6 +10,7 @@
 #include "proxy/route.h"
 #include "proxy/snapshot.h"
 #include "tls/tls_tickets.h"
+#include "upstream/origin_shared.h"
 #include "upstream/upstream.h"
 
 #include <arpa/inet.h>
@@ -34,6 +35,7 @@ struct world {
     struct resolver_hub *hub;
     struct resolver *resolver;
     struct tls_tickets *tickets;
+    struct origin_registry *origins;
     struct front *front;
     struct snapshot *snapshot;
     struct arena *arena;
@@ -179,8 +181,12 @@ static int start(void **state)
     w.hub = resolver_hub_new(w.loop, STR(""), STR(""));
     w.resolver = resolver_new(w.hub, w.loop);
     w.tickets = tls_tickets_new();
-    struct front_conf conf = {
-        .loop = w.loop, .threads = 1, .resolver = w.resolver, .tickets = w.tickets};
+    w.origins = origin_registry_new();
+    struct front_conf conf = {.loop = w.loop,
+                              .threads = 1,
+                              .resolver = w.resolver,
+                              .tickets = w.tickets,
+                              .origins = w.origins};
     w.front = front_new(&conf);
     assert_non_null(w.front);
     make_snapshot(&w);
@@ -201,6 +207,7 @@ static int stop(void **state)
     resolver_hub_end(w->hub);
     loop_end(w->loop);
     tls_tickets_end(w->tickets);
+    origin_registry_end(w->origins);
     close(w->origin_fd);
     arena_end(w->snapshot->sites[0]->part.arena);
     arena_end(w->arena);

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "net/resolver.h"
+#include "upstream/origin_shared.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -45,6 +46,7 @@ enum { SERVERS = 4 };
 
 struct stage {
     struct loop *loop;
+    struct origin_registry *registry;
     struct upstreams *upstreams;
     int listeners[SERVERS];
     uint16_t ports[SERVERS];
@@ -91,7 +93,9 @@ static int stage_begin(void **state)
     struct stage *s = calloc(1, sizeof *s);
     s->loop = loop_new(0);
     assert_non_null(s->loop);
-    s->upstreams = upstreams_new(s->loop, fake_resolver);
+    s->registry = origin_registry_new();
+    assert_non_null(s->registry);
+    s->upstreams = upstreams_new(s->loop, fake_resolver, s->registry);
     assert_non_null(s->upstreams);
     for (unsigned i = 0; i < SERVERS; i++) {
         s->listeners[i] = listen_on("127.0.0.1", 0, &s->ports[i]);
@@ -127,6 +131,7 @@ static int stage_end(void **state)
         if (s->listeners[i] >= 0)
             close(s->listeners[i]);
     loop_end(s->loop);
+    origin_registry_end(s->registry);
     free(s);
     return 0;
 }
