@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
 
     def reset(self):
         """A RST instead of a FIN, behind what was written."""
+        if self.transport.is_closing():
+            return
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()

@@ -7,7 +7,7 @@ request. Every fifth request is a POST with an id of its own, every ninth a GET 
     stale     an idempotent request whose reused connection ended before any byte of the answer came: the
               client repeats it once on a fresh connection, as clients do (RFC 9112 9.3.1), and the
               outcome of that counts as well
-    status    another status than 200, by its number
+    status    another status than 200, counted as "GET 502"
     lost      everything else: refused, reset, cut, too late, or a POST whose reused connection ended
 """
 import collections
@@ -95,8 +95,8 @@ class Client:
 class Load:
     """with Load(p) as load: … ; afterwards load.ok, .stale, .statuses, .lost (with why, when)."""
 
-    def __init__(self, p, ca=None, kept=8, fresh=2, pause=0.002, posts=5):
-        self.p, self.pause, self.posts = p, pause, posts
+    def __init__(self, p, ca=None, kept=8, fresh=2, pause=0.002, posts=5, big=9):
+        self.p, self.pause, self.posts, self.big = p, pause, posts, big
         self.context = None
         if ca is not None:
             self.context = ssl.create_default_context(cafile=str(ca))
@@ -112,7 +112,7 @@ class Load:
     def __enter__(self):
         for thread in self.threads:
             thread.start()
-        wait_for(lambda: self.ok + len(self.lost) + sum(self.statuses.values()) > 50, "the load's begin")
+        wait_for(lambda: answered(self) > 50, "the load's begin")
         return self
 
     def __exit__(self, *_):
@@ -130,7 +130,7 @@ class Load:
         while not self.over.is_set():
             n = next(self.ids)
             method = "POST" if self.posts and n % self.posts == 0 else "GET"
-            target = f"/{'big' if n % 9 == 0 else 'small'}/{n}"
+            target = f"/{'big' if self.big and n % self.big == 0 else 'small'}/{n}"
             began = time.monotonic()
             self.one(client, method, target, began)
             if not kept:
@@ -162,7 +162,7 @@ class Load:
         with self.lock:
             self.slowest = max(self.slowest, now - began)
             if status != 200:
-                self.statuses[status] += 1
+                self.statuses[f"{method} {status}"] += 1
             elif not right:
                 self.lost.append((began, f"{method} {target}: the wrong body"))
             else:
@@ -218,6 +218,29 @@ class Process:
 
     def thaw(self):
         self.child.send_signal(signal.SIGCONT)
+
+
+def answered(load):
+    """Requests that have come to an end, however."""
+    return load.ok + len(load.lost) + sum(load.statuses.values())
+
+
+def settle(load, seconds=SECONDS):
+    """The load goes on for a while, and some of it is answered."""
+    count, end = load.ok, time.monotonic() + seconds
+    wait_for(lambda: load.ok > count + 20 and time.monotonic() > end, "more answers")
+
+
+def nothing_twice(record):
+    twice = [target for target, n in posted(record).items() if n > 1]
+    assert not twice, f"POSTs that reached an origin twice: {twice}"
+
+
+def nothing_lost(load, record, statuses=()):
+    """All answered, by 200 or one of `statuses`; no POST came to the origins twice."""
+    assert not load.lost, load.lost_text()
+    assert set(load.statuses) <= set(statuses), load.statuses
+    nothing_twice(record)
 
 
 def posted(record):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import SANITIZED, cli, free_port, wait_for
-from load import SECONDS, Load, Process, posted, tell
+from load import Load, nothing_lost, nothing_twice, settle, tell
 
 CONF = """workers {workers}
 listen http://127.0.0.1:@HTTP@ https://127.0.0.1:@HTTPS@{listen}
@@ -30,36 +30,6 @@ def conf(certs, origins, workers=2, listen="", cert=None, front="", route="", si
     return CONF.format(workers=workers, listen=listen, cert=cert or certs.cert("localhost"),
                        key=certs.key("localhost"), front=front, route=route, sites=sites,
                        origins=" ".join(f"127.0.0.1:{o.port}" for o in origins))
-
-
-@pytest.fixture
-def processes(folder):
-    """processes(n) starts n origins; .record counts their POSTs."""
-    started = []
-
-    def make(count=1, mode="good"):
-        for _ in range(count):
-            started.append(Process(make.record, mode=mode))
-        return started[-count:]
-
-    make.record = folder / "posts"
-    yield make
-    for process in started:
-        process.kill()
-
-
-def settle(load, before=None, seconds=SECONDS):
-    """The load goes on for a while."""
-    count = load.ok if before is None else before
-    end = time.monotonic() + seconds
-    wait_for(lambda: load.ok > count + 20 and time.monotonic() > end, "more answers")
-
-
-def nothing_lost(load, record, statuses=()):
-    assert not load.lost, load.lost_text()
-    assert set(load.statuses) <= set(statuses), load.statuses
-    twice = [target for target, n in posted(record).items() if n > 1]
-    assert not twice, f"POSTs that reached an origin twice: {twice}"
 
 
 # --- reload ---------------------------------------------------------------------------------
@@ -176,7 +146,7 @@ def test_a_killed_worker_loses_only_what_was_in_flight_on_it(portcullis, certs, 
     assert not late, late
     assert len(load.lost) <= 10 and not load.statuses, load.lost_text()
     back = min(answered for sent, answered in load.answered_at if sent > killed) - killed
-    assert not [t for t, n in posted(processes.record).items() if n > 1]
+    nothing_twice(processes.record)
     assert back < (5.0 if SANITIZED else 0.1), f"the first answer came after {back:.3f} s"
     assert p.worker_pid() != worker
     tell("worker killed", back_ms=round(back * 1000, 1), **load.figure())
