@@ -45,6 +45,12 @@ static bool take_option(struct cli *cli, struct words *words, const char *word, 
         return false;
     }
     cli->values[at] = wants ? value : "";
+    if (cli->said_count == CLI_SAID_MAX) {
+        snprintf(why, why_bytes, "at most %d options are taken", CLI_SAID_MAX);
+        return false;
+    }
+    cli->said[cli->said_count].option = (unsigned)at;
+    cli->said[cli->said_count++].value = cli->values[at];
     return true;
 }
 
@@ -74,6 +80,16 @@ bool cli_parse(struct cli *cli, const struct command *command, const char **word
     snprintf(why, why_bytes, operands < command->operands_min ? "'%s' wants %s" : "'%s' takes %s",
              command->name, command->operands[0] == '\0' ? "no further words" : command->operands);
     return false;
+}
+
+const char *cli_next(const struct cli *cli, const char *name, unsigned *at)
+{
+    while (*at < cli->said_count) {
+        unsigned i = (*at)++;
+        if (strcmp(cli->command->options[cli->said[i].option].name, name) == 0)
+            return cli->said[i].value;
+    }
+    return NULL;
 }
 
 const char *cli_value(const struct cli *cli, const char *name)

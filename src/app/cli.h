@@ -19,7 +19,7 @@ struct cli_option {
     const char *help;
 };
 
-enum { CLI_OPTIONS_MAX = 8 };
+enum { CLI_OPTIONS_MAX = 8, CLI_SAID_MAX = 256 };
 
 struct command {
     const char *name;
@@ -39,6 +39,12 @@ struct cli {
     const char *const *operands;
     unsigned operand_count;
     bool help; /* --help was among them */
+    /* Every value that was said, in its order: of options that may stand several times. */
+    struct {
+        unsigned option; /* its place */
+        const char *value;
+    } said[CLI_SAID_MAX];
+    unsigned said_count;
 };
 
 /*
@@ -47,8 +53,10 @@ struct cli {
  */
 bool cli_parse(struct cli *cli, const struct command *command, const char **words, unsigned count,
                char *why, size_t why_bytes) __attribute__((warn_unused_result));
-/* The value of an option, or NULL. */
+/* The value of an option, or NULL; of several the last. */
 const char *cli_value(const struct cli *cli, const char *name);
+/* All values of an option in turn: start with `*at` 0; NULL at the end. */
+const char *cli_next(const struct cli *cli, const char *name, unsigned *at);
 static inline bool cli_has(const struct cli *cli, const char *name)
 {
     return cli_value(cli, name) != NULL;

@@ -3,6 +3,7 @@
 #include "app/cert_commands.h"
 #include "app/cli.h"
 #include "app/config_commands.h"
+#include "app/explain_command.h"
 #include "app/help.h"
 #include "app/live_commands.h"
 #include "app/serve_commands.h"
@@ -87,6 +88,27 @@ static const struct command table[] = {
      "Comments are kept. Included files are left alone.",
      false,
      config_fmt},
+    {"explain",
+     "METHOD URL",
+     2,
+     2,
+     {OPTION_CONFIG,
+      OPTION_CONTROL,
+      {"--from", NULL, "IP", "the client's address"},
+      {"--header", "-H", "FIELD", "a field, as 'Name: value'; may stand several times"},
+      {"--data", "-d", "BODY", "the body: its size counts"},
+      OPTION_JSON},
+     "tell what would happen to a request, and why",
+     "Runs the serving code itself without sending or changing anything, and prints stage by stage "
+     "what it decides: listener, certificate, site and route (also what nearly matched), allow and "
+     "deny, limits, the file found, the head that would go to the origin, and the answer; each "
+     "with "
+     "the line of the configuration.\n\nWith -c the file is explained, as check reads it, and "
+     "nothing needs to run. Without -c the running instance is asked, with the state of its "
+     "origins.\n\nWithout --from the client is 203.0.113.1: an address of nobody, which no list "
+     "knows. Secrets are masked as in the log.",
+     false,
+     explain_command},
     {"config",
      "",
      0,

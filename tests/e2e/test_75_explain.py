@@ -1,4 +1,8 @@
 """`expect` and `explain`: what would happen to a request, told by the code that serves."""
+import json
+
+import pytest
+
 from conftest import cli
 
 # ---- expect ----
@@ -47,3 +51,244 @@ def test_check_tries_what_is_expected(folder):
     conf.write_text(conf.read_text().replace("-> 200", "-> forward"))
     done = cli("check", "-c", conf, cwd=folder)
     assert done.returncode == 0, done.stderr
+
+
+# ---- explain: what it says is what a real request then gets ----
+
+SITE = """
+trusted_proxies 127.0.0.9
+head_limit line 2k fields 20 size 4k
+deny from 127.0.0.66
+header request set X-Everywhere "for $host by $client"
+site localhost 127.0.0.1 {
+    tls @CERTS@/localhost.pem @CERTS@/localhost.key
+    http serve
+    hsts on
+    /admin/* -> 127.0.0.1:@ORIGIN@ { allow from 127.0.0.5 }
+    /dicom/* -> 127.0.0.1:@ORIGIN@ {
+        strip
+        header request set X-Kind "image $path"
+        header request add X-Kind second
+        header request remove User-Agent
+    }
+    /dicom/studies/* -> 127.0.0.1:@ORIGIN@ { when method GET; when not header X-Old; body 3b }
+    /new/* -> 127.0.0.1:@ORIGIN@ { rewrite /very/*; host app.internal; forwarded off }
+    ~ '^/re/([0-9]+)$' -> 127.0.0.1:@ORIGIN@ { rewrite /item/$1; host origin; forwarded unquoted }
+    /old/* -> redirect /new/*
+    /far -> redirect 302 https://example.com/$host?x=1
+    /moved/* -> redirects moved.txt
+    /hello -> respond 201 "hello $client $path"
+    /teapot -> respond 418
+    /files/* -> files public { strip; cache 1h }
+    /app/* -> files public else 127.0.0.1:@ORIGIN@ { strip; compress off }
+    /upload -> 127.0.0.1:@ORIGIN@ { body 10b }
+    /quiet -> 127.0.0.1:@ORIGIN@ { header response set X-Frame-Options DENY; header response remove Server
+        header response keep Server }
+    /only/exact -> 127.0.0.1:@ORIGIN@
+}
+site refusing.test {
+    tls @CERTS@/localhost.pem @CERTS@/localhost.key
+    http refuse
+    /* -> respond 200 secret
+}
+site moving.test {
+    tls @CERTS@/localhost.pem @CERTS@/localhost.key
+    /* -> respond 200 secret
+}
+site *.wild.test {
+    tls off
+    /* -> 127.0.0.1:@ORIGIN@
+}
+"""
+
+BIG = "x" * 3000
+# (method, path, and what differs: scheme, host, source, headers, body)
+TABLE = [
+    ("GET", "/admin/x", {}),
+    ("GET", "/admin/x", {"source": "127.0.0.5"}),
+    ("GET", "/admin/x", {"source": "127.0.0.9", "headers": ["X-Forwarded-For: 127.0.0.5"]}),
+    ("GET", "/admin/x", {"source": "127.0.0.5", "headers": ["X-Forwarded-For: 8.8.8.8"]}),
+    ("GET", "/admin/x", {"source": "127.0.0.9", "headers": ["X-Forwarded-For: 8.8.8.8, 127.0.0.5"]}),
+    ("GET", "/admin", {}),
+    ("GET", "/admin", {"source": "127.0.0.5"}),
+    ("GET", "/admin?a=b", {"source": "127.0.0.5"}),
+    ("GET", "/hello", {"source": "127.0.0.66"}),
+    ("GET", "/dicom/x", {}),
+    ("GET", "/dicom//x%2fy?q=1&r", {}),
+    ("GET", "/dicom", {}),
+    ("GET", "/DICOM/x", {}),
+    ("POST", "/dicom/x", {"body": "four"}),
+    ("DELETE", "/dicom/x", {"headers": ["User-Agent: me", "X-Kind: mine", "X_Kind: mine"]}),
+    ("GET", "/dicom/studies/1", {}),
+    ("POST", "/dicom/studies/1", {"body": "1234"}),
+    ("GET", "/dicom/studies/1", {"headers": ["X-Old: yes"]}),
+    ("GET", "/dicom/studies/1", {"body": "123"}),
+    ("GET", "/dicom/studies/1", {"body": "1234"}),
+    ("GET", "/new/a/b?c=d", {}),
+    ("GET", "/new/", {}),
+    ("GET", "/new", {}),
+    ("GET", "/re/42", {}),
+    ("GET", "/re/x", {}),
+    ("GET", "/old/x?y=z", {}),
+    ("HEAD", "/old/x", {}),
+    ("GET", "/far?y=z", {}),
+    ("GET", "/moved/one", {}),
+    ("GET", "/moved/two?q", {}),
+    ("GET", "/moved/three", {}),
+    ("GET", "/hello", {}),
+    ("HEAD", "/hello", {}),
+    ("GET", "/hello/", {}),
+    ("GET", "/teapot", {"headers": ["Accept: application/json"]}),
+    ("GET", "/nothing", {"headers": ["Accept: application/json"]}),
+    ("GET", "/nothing", {}),
+    ("GET", "/files/a.txt", {}),
+    ("GET", "/files/a.txt", {"headers": ["Accept-Encoding: gzip"]}),
+    ("GET", "/files/b.html", {"headers": ["Accept-Encoding: gzip"]}),
+    ("HEAD", "/files/a.txt", {}),
+    ("GET", "/files/a.txt", {"headers": ["Range: bytes=1-2"]}),
+    ("GET", "/files/a.txt", {"headers": ["Range: bytes=99-"]}),
+    ("GET", "/files/a.txt", {"headers": ["If-None-Match: *"]}),
+    ("GET", "/files/a.txt", {"headers": ["If-Match: \"x\""]}),
+    ("GET", "/files/sub", {}),
+    ("GET", "/files/sub/", {}),
+    ("GET", "/files/none", {}),
+    ("GET", "/files/.hidden", {}),
+    ("PUT", "/files/a.txt", {"body": "x"}),
+    ("GET", "/app/a.txt", {}),
+    ("GET", "/app/none", {}),
+    ("POST", "/app/a.txt", {"body": "x"}),
+    ("POST", "/upload", {"body": "0123456789"}),
+    ("POST", "/upload", {"body": "0123456789a"}),
+    ("GET", "/quiet", {}),
+    ("GET", "/only/exact", {"headers": ["Connection: keep-alive, X-Hop", "X-Hop: 1", "X-Stay: 2"]}),
+    ("GET", "/only/exact", {"headers": ["Forwarded: for=1.2.3.4", "X-Real-IP: 1.2.3.4", "Proxy: x",
+                                        "X-Everywhere: me", "TE: trailers", "X-Request-Id: mine"]}),
+    ("GET", "/only/exact", {"source": "127.0.0.9",
+                            "headers": ["Forwarded: for=1.2.3.4", "X-Forwarded-Proto: https"]}),
+    ("GET", "/only/exact", {"headers": ["Upgrade: websocket", "Connection: upgrade"]}),
+    ("GET", "/only/exact/", {}),
+    ("GET", "/only/../exact", {}),
+    ("GET", "/only/%2e%2e/exact", {}),
+    ("GET", "/only/exact%00", {}),
+    ("GET", "/only\\exact", {}),
+    ("GET", "/%zz", {}),
+    ("TRACE", "/only/exact", {}),
+    ("BREW", "/only/exact", {}),
+    ("GET", "/only/exact?" + BIG, {}),
+    ("GET", "/only/exact", {"headers": ["X-Big: " + BIG]}),
+    ("GET", "/only/exact", {"headers": [f"X-{i}: {i}" for i in range(30)]}),
+    ("GET", "/only/exact", {"headers": ["Transfer-Encoding: gzip"]}),
+    ("GET", "/only/exact", {"headers": ["Content-Length: 1", "Content-Length: 1"]}),
+    ("GET", "/only/exact", {"headers": ["Content-Length: 99999999999"]}),
+    ("GET", "/only/exact", {"headers": ["Expect: the worst"]}),
+    ("GET", "/only/exact", {"headers": ["Bad Name: x"]}),
+    ("GET", "/only/exact", {"scheme": "https"}),
+    ("GET", "/admin/x", {"scheme": "https"}),
+    ("GET", "/nothing", {"scheme": "https"}),
+    ("GET", "/hello", {"scheme": "https", "headers": ["Host: refusing.test"]}),
+    ("GET", "/hello", {"scheme": "https", "headers": ["Host: unknown.test"]}),
+    ("GET", "/x", {"host": "refusing.test"}),
+    ("GET", "/x?y", {"host": "moving.test"}),
+    ("GET", "/x", {"host": "a.b.wild.test"}),
+    ("GET", "/x", {"host": "wild.test"}),
+    ("GET", "/x", {"host": "unknown.test"}),
+    ("GET", "/x", {"headers": ["Host: a b"]}),
+    ("GET", "/x", {"headers": ["Host: localhost", "Host: localhost"]}),
+    ("GET", "/hello", {"host": "LOCALHOST"}),
+    ("GET", "/hello", {"host": "127.0.0.1"}),
+]
+VOLATILE = {"date", "x-request-id", "content-length", "connection", "transfer-encoding", "keep-alive"}
+
+
+def url_of(p, path, what):
+    tls = what.get("scheme") == "https"
+    return f"{'https' if tls else 'http'}://{what.get('host', 'localhost')}:{p.tls_port if tls else p.port}{path}"
+
+
+def explain(p, method, path, what, *more):
+    words = ["explain", *more, "--json", "--from", what.get("source", "127.0.0.1")]
+    for header in what.get("headers", []):
+        words += ["-H", header]
+    if "body" in what:
+        words += ["-d", what["body"]]
+    done = cli(*words, method, url_of(p, path, what), cwd=p.dir)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def lines(told, stage, what):
+    return [line for s in told["stages"] if s["stage"] == stage
+            for line in s["lines"] if line["what"] == what]
+
+
+def send(p, method, path, what):
+    """The same request, really sent."""
+    host = what.get("host", "localhost")
+    tls = what.get("scheme") == "https"
+    headers = what.get("headers", [])
+    head = [f"{method} {path} HTTP/1.1"]
+    if not any(h.lower().startswith("host:") for h in headers):
+        head.append(f"Host: {host}:{p.tls_port if tls else p.port}")
+    head += headers
+    if "body" in what:
+        head.append(f"Content-Length: {len(what['body'])}")
+    client = p.connect_tls() if tls else p.connect(source=what.get("source"))
+    with client:
+        client.send(("\r\n".join(head) + "\r\n\r\n" + what.get("body", "")).encode("latin-1"))
+        return client.response(head_only=method == "HEAD")
+
+
+def fields(told, stage):
+    return [tuple(line["text"].split(": ", 1)) if ": " in line["text"]
+            else (line["text"].rstrip(":"), "") for line in lines(told, stage, "field")]
+
+
+def compare(told, answer, record, request):
+    """Nothing that explain said may differ from what then happened."""
+    outcome = told["outcome"]
+    assert outcome.get("route") == record.get("route")
+    assert outcome.get("site") == record.get("site")
+    if outcome["action"] == "forward":
+        assert request is not None and answer.status == 200
+        target = lines(told, "prepare", "line")[0]["text"].split(" ")[1]
+        assert target.split("?")[0] == request.target.decode().split("?")[0]
+        sent = [(n, v) for n, v in request.headers if n.lower() != "x-request-id"]
+        assert [(n, v) for n, v in fields(told, "prepare") if n.lower() != "x-request-id"] == sent
+        return
+    assert request is None
+    assert outcome["status"] == answer.status == record["status"]
+    for name in ("refused_layer", "refused_by", "why", "at"):
+        assert outcome.get(name) == record.get(name), name
+    said = [(n, v) for n, v in fields(told, "answer") if n.lower() not in VOLATILE]
+    assert said == [(n, v) for n, v in answer.headers if n.lower() not in VOLATILE]
+
+
+@pytest.fixture
+def world(portcullis, origin):
+    o = origin()
+    p = portcullis(SITE.replace("@ORIGIN@", str(o.port)), start=False)
+    p.file("moved.txt", "/moved/one /else 301\n/moved/two https://example.com/?a\n")
+    p.file("public/a.txt", "a text")
+    p.file("public/b.html", "<p>" + "words " * 500)
+    p.file("public/sub/index.html", "<p>index")
+    p.file("public/.hidden", "x")
+    p.start()
+    return p, o
+
+
+def test_what_explain_says_of_a_request_is_what_it_gets(world):
+    p, o = world
+    wrong, forwarded = [], 0
+    for method, path, what in TABLE:
+        told = explain(p, method, path, what, "-c", p.conf)
+        forwarded += told["outcome"]["action"] == "forward"
+        o.requests.clear()
+        answer = send(p, method, path, what)
+        reference = answer.header("X-Request-Id")
+        record = p.wait_log(lambda r: r.get("ref") == reference)
+        try:
+            compare(told, answer, record, o.requests[0] if o.requests else None)
+        except AssertionError as error:
+            wrong.append(f"{method} {path[:60]} {str(what)[:200]}: {str(error)[:600]}")
+    assert not wrong, "\n".join(wrong)
+    assert forwarded >= 25 and len(TABLE) - forwarded >= 50

@@ -70,10 +70,43 @@ static void help_needs_no_operands(void **state)
     assert_true(cli.help);
 }
 
+static void an_option_may_stand_several_times(void **state)
+{
+    (void)state;
+    const char *words[] = {"-c", "one", "--json", "what", "--config=two", "-c", "three"};
+    struct cli cli;
+    char why[128];
+    unsigned at = 0;
+    assert_true(cli_parse(&cli, &command, words, 7, why, sizeof why));
+    assert_string_equal(cli_value(&cli, "--config"), "three");
+    assert_string_equal(cli_next(&cli, "--config", &at), "one");
+    assert_string_equal(cli_next(&cli, "--config", &at), "two");
+    assert_string_equal(cli_next(&cli, "--config", &at), "three");
+    assert_null(cli_next(&cli, "--config", &at));
+}
+
+static void there_is_an_end_to_options(void **state)
+{
+    (void)state;
+    static const char *words[CLI_SAID_MAX + 2];
+    char why[128];
+    struct cli cli;
+    words[0] = "what";
+    for (unsigned i = 1; i < CLI_SAID_MAX + 2; i++)
+        words[i] = "--json";
+    assert_true(cli_parse(&cli, &command, words, CLI_SAID_MAX + 1, why, sizeof why));
+    words[0] = "what";
+    for (unsigned i = 1; i < CLI_SAID_MAX + 2; i++)
+        words[i] = "--json";
+    assert_false(cli_parse(&cli, &command, words, CLI_SAID_MAX + 2, why, sizeof why));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_may_stand_anywhere),
+        cmocka_unit_test(an_option_may_stand_several_times),
+        cmocka_unit_test(there_is_an_end_to_options),
         cmocka_unit_test(help_needs_no_operands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
