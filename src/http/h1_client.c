@@ -66,6 +66,8 @@ static void start_body(struct h1_client *c, bool more_here)
     case BODY_LENGTH:
         c->reading = READ_LENGTH;
         c->body_left = answer->content_length;
+        if (c->body_left > STREAM_READ_EXPECTED_MAX)
+            stream_expect(c->codec.stream, true);
         break;
     case BODY_CHUNKED:
         c->reading = READ_CHUNKED;
@@ -165,6 +167,9 @@ static void take_length(struct h1_client *c, struct str *bytes)
     struct client_request *request = c->codec.request;
     struct str piece = str_sub(*bytes, 0, c->body_left < bytes->len ? c->body_left : bytes->len);
     *bytes = str_skip(*bytes, piece.len);
+    if (c->body_left > STREAM_READ_EXPECTED_MAX &&
+        c->body_left - piece.len <= STREAM_READ_EXPECTED_MAX)
+        stream_expect(c->codec.stream, false);
     c->body_left -= piece.len;
     bool last = c->body_left == 0;
     if (last)

@@ -223,6 +223,8 @@ static bool start_body(struct h1_server *h)
     case BODY_LENGTH:
         h->reading = READ_LENGTH;
         h->body_left = message->content_length;
+        if (h->body_left > STREAM_READ_EXPECTED_MAX)
+            stream_expect(h->codec.stream, true);
         return true;
     case BODY_CHUNKED:
         h->reading = READ_CHUNKED;
@@ -313,6 +315,9 @@ static void take_length(struct h1_server *h, struct str *bytes)
 {
     struct str piece = str_sub(*bytes, 0, h->body_left < bytes->len ? h->body_left : bytes->len);
     *bytes = str_skip(*bytes, piece.len);
+    if (h->body_left > STREAM_READ_EXPECTED_MAX &&
+        h->body_left - piece.len <= STREAM_READ_EXPECTED_MAX)
+        stream_expect(h->codec.stream, false);
     h->body_left -= piece.len;
     if (h->request)
         h->request->bytes_in += piece.len;

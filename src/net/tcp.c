@@ -14,6 +14,11 @@
 
 /* What a user may leave behind at most; users pause their source far below it. */
 #define BACKLOG_MAX ((size_t)4 * 1024 * 1024)
+/*
+ * Large reads are for sinks that take them. A sink that does not leaves 256 KiB in its backlog
+ * instead of 64, so that they end while the backlogs of a thread hold more than this together.
+ */
+#define LARGE_READS_BACKLOG_MAX ((size_t)8 * 1024 * 1024)
 /* Pieces of the backlog per sendmsg(). */
 enum { SEND_PIECES = 16 };
 
@@ -36,11 +41,15 @@ struct tcp {
     struct loop_task task; /* tells of a failure, or frees */
     bool task_queued;
     bool broken; /* nothing goes any more, but what has come is still to be read */
+    bool expects_much;
     uint8_t flags;
     int error;
 };
 
 static const struct stream_ops tcp_ops;
+
+/* In all backlogs of this thread's streams. */
+static _Thread_local size_t backlogs;
 
 static struct tcp *tcp_of(struct stream *stream)
 {
@@ -54,9 +63,15 @@ static const struct tcp *tcp_of_const(const struct stream *stream)
 
 /* ---- telling the user ---- */
 
+static void drop_backlog(struct tcp *tcp, size_t len)
+{
+    backlogs -= len;
+    buf_drop(&tcp->out, len);
+}
+
 static void tcp_free(struct tcp *tcp)
 {
-    buf_fini(&tcp->out);
+    drop_backlog(tcp, tcp->out.len);
     free(tcp);
 }
 
@@ -94,7 +109,7 @@ static void tcp_fail(struct tcp *tcp, int error)
         loop_remove(tcp->loop, &tcp->io);
     tcp->flags |= FAILED;
     tcp->error = error;
-    buf_fini(&tcp->out);
+    drop_backlog(tcp, tcp->out.len);
     queue_task(tcp);
 }
 
@@ -132,7 +147,7 @@ static void send_failed(struct tcp *tcp, int error)
     }
     tcp->broken = true;
     tcp->error = error;
-    buf_fini(&tcp->out);
+    drop_backlog(tcp, tcp->out.len);
     update_interest(tcp);
 }
 
@@ -158,6 +173,7 @@ static bool keep_rest(struct tcp *tcp, const struct iovec *iov, int count, size_
         }
         if (!buf_add(&tcp->out, (const char *)iov[i].iov_base + skip, len - skip))
             return false;
+        backlogs += len - skip;
         skip = 0;
     }
     return true;
@@ -209,7 +225,7 @@ static bool flush(struct tcp *tcp)
             send_failed(tcp, errno);
             return false;
         }
-        buf_drop(&tcp->out, (size_t)sent);
+        drop_backlog(tcp, (size_t)sent);
         if ((size_t)sent < offered)
             break;
     }
@@ -258,10 +274,11 @@ static void on_writable(struct tcp *tcp)
 
 static void on_readable(struct tcp *tcp)
 {
-    static _Thread_local char scratch[STREAM_READ_MAX];
+    static _Thread_local char scratch[STREAM_READ_EXPECTED_MAX];
+    bool large = tcp->expects_much && backlogs <= LARGE_READS_BACKLOG_MAX;
     ssize_t got;
     do
-        got = recv(tcp->io.fd, scratch, sizeof scratch, MSG_DONTWAIT);
+        got = recv(tcp->io.fd, scratch, large ? sizeof scratch : STREAM_READ_MAX, MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         tcp->stream.user->on_bytes(tcp->stream.user_data, str_from(scratch, (size_t)got));
@@ -328,6 +345,11 @@ static void tcp_pause(struct stream *stream, bool paused)
         return;
     }
     update_interest(tcp);
+}
+
+static void tcp_expect(struct stream *stream, bool much)
+{
+    tcp_of(stream)->expects_much = much;
 }
 
 static void tcp_finish(struct stream *stream)
@@ -404,6 +426,7 @@ static const struct stream_ops tcp_ops = {
     .send = tcp_send,
     .backlog = tcp_backlog,
     .pause = tcp_pause,
+    .expect = tcp_expect,
     .finish = tcp_finish,
     .close = tcp_close,
     .loop = tcp_loop,

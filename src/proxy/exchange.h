@@ -28,7 +28,8 @@ struct trace;
 
 /*
  * Backpressure: above this backlog towards one side the other side is not read. One full read more
- * may still come (STREAM_READ_MAX).
+ * may still come (STREAM_READ_MAX; of a large body STREAM_READ_EXPECTED_MAX, but none of that
+ * before an origin takes it).
  */
 #define EXCHANGE_BACKLOG_MAX ((size_t)64 * 1024)
 /* Of the request's body, kept while no origin has it, or to be sent again: a stale connection. */

@@ -34,10 +34,20 @@ static size_t record_size(struct str bytes)
     return RECORD_HEADER + len;
 }
 
-static bool record_ready(const struct tls_stream *tls)
+static bool record_ready(struct tls_stream *tls)
 {
+    if (tls->window.len == 0 && tls->after.len != 0) {
+        tls->window = tls->after;
+        tls->after = (struct str){0};
+    }
     size_t size = record_size(tls->window);
     return tls->granted > 0 || (size > 0 && size <= tls->window.len);
+}
+
+/* Ciphertext at hand that GnuTLS has not been given. */
+static size_t at_hand(const struct tls_stream *tls)
+{
+    return tls->window.len + tls->after.len;
 }
 
 /* Bytes that the record in `held` still lacks: of its header first, then of all. */
@@ -151,7 +161,7 @@ static void tell_end(struct tls_stream *tls, enum stream_end end)
     if (tls->ended)
         return;
     tls->ended = true;
-    tls->window = (struct str){0};
+    tls->window = tls->after = (struct str){0};
     forget_held(tls);
     tls_engine_end_setup(tls);
     if (!tls->closed && tls->stream.user->on_end != NULL)
@@ -243,7 +253,7 @@ static bool hold(struct tls_stream *tls, struct str bytes)
 static bool shake(struct tls_stream *tls)
 {
     for (;;) {
-        size_t before = tls->window.len;
+        size_t before = at_hand(tls);
         int code = gnutls_handshake(tls->session);
         if (code == GNUTLS_E_SUCCESS)
             break;
@@ -252,7 +262,7 @@ static bool shake(struct tls_stream *tls)
             return false;
         }
         /* "Again" comes after each record that was not enough, whether or not another is there. */
-        if (!record_ready(tls) || tls->window.len == before)
+        if (!record_ready(tls) || at_hand(tls) == before)
             return false;
     }
     tls->open = true;
@@ -267,17 +277,18 @@ enum { COLLECT_AGAIN = 1 /* room or records ran out: see record_ready() */ };
 
 /* Plain bytes of as many records as are there and fit. 0: close_notify; below 0: a code of GnuTLS.
  */
-static int collect(struct tls_stream *tls, char plain[STREAM_READ_MAX], size_t *len)
+static int collect(struct tls_stream *tls, char *plain, size_t *len)
 {
-    while (STREAM_READ_MAX - *len >= PLAIN_BYTES_MAX) {
-        size_t before = tls->window.len;
+    size_t most = tls->expects_much ? STREAM_READ_EXPECTED_MAX : STREAM_READ_MAX;
+    while (most - *len >= PLAIN_BYTES_MAX) {
+        size_t before = at_hand(tls);
         ssize_t got = gnutls_record_recv(tls->session, plain + *len, PLAIN_BYTES_MAX);
         if (got > 0) {
             *len += (size_t)got;
             tls->handshake_bytes = 0;
         } else if (got == 0 || gnutls_error_is_fatal((int)got) || got == GNUTLS_E_REHANDSHAKE) {
             return (int)got;
-        } else if (!record_ready(tls) || tls->window.len == before) {
+        } else if (!record_ready(tls) || at_hand(tls) == before) {
             return COLLECT_AGAIN;
         }
         if (!record_ready(tls) && gnutls_record_check_pending(tls->session) == 0)
@@ -295,7 +306,7 @@ static void refuse_renegotiation(struct tls_stream *tls)
 
 static void read_data(struct tls_stream *tls)
 {
-    char plain[STREAM_READ_MAX];
+    char plain[STREAM_READ_EXPECTED_MAX];
     while (!tls->paused && !tls->ended && !tls->closed && !tls->read_closed && record_ready(tls)) {
         size_t len = 0;
         int code = collect(tls, plain, &len);
@@ -327,23 +338,26 @@ static void run(struct tls_stream *tls)
     tls_engine_leave(tls, mine);
 }
 
-static struct str run_over(struct tls_stream *tls, struct str bytes)
+/* What is left of both waits in `held`. */
+static void run_over(struct tls_stream *tls, struct str bytes, struct str after)
 {
     tls->window = bytes;
+    tls->after = after;
     run(tls);
-    struct str rest = tls->window;
-    tls->window = (struct str){0};
-    return tls->closed || tls->ended || tls->read_closed ? (struct str){0} : rest;
+    struct str rest = tls->window, rest_after = tls->after;
+    tls->window = tls->after = (struct str){0};
+    if (!tls->closed && !tls->ended && !tls->read_closed && hold(tls, rest))
+        (void)hold(tls, rest_after);
 }
 
-static void run_held(struct tls_stream *tls)
+/* With what follows, so that the user gets both at once. */
+static void run_held(struct tls_stream *tls, struct str after)
 {
     char *bytes = tls->held;
     size_t len = tls->held_len;
     tls->held = NULL;
     tls->held_len = tls->held_cap = 0;
-    struct str rest = run_over(tls, str_from(bytes, len));
-    (void)hold(tls, rest);
+    run_over(tls, str_from(bytes, len), after);
     free(bytes);
 }
 
@@ -371,24 +385,24 @@ static void feed(struct tls_stream *tls, struct str bytes)
         (void)hold(tls, bytes);
         return;
     }
-    while (tls->held_len > 0 && !str_empty(bytes)) {
+    if (tls->held_len == 0) {
+        run_over(tls, bytes, (struct str){0});
+        return;
+    }
+    /* The record in `held` is made whole, and no more than that is copied: first of its header. */
+    while (held_lacks(tls) > 0 && !str_empty(bytes)) {
         struct str part = str_sub(bytes, 0, held_lacks(tls));
         bytes = str_skip(bytes, part.len);
         if (!hold(tls, part))
             return;
-        if (held_lacks(tls) > 0)
-            continue;
-        run_held(tls);
-        if (tls->ended || tls->closed || tls->read_closed)
-            return;
-        if (tls->paused || tls->held_len > 0)
-            break;
     }
-    if (str_empty(bytes))
+    if (held_lacks(tls) > 0)
         return;
-    if (tls->held_len == 0 && !tls->paused)
-        bytes = run_over(tls, bytes);
-    (void)hold(tls, bytes);
+    bool more_held = record_size(str_from(tls->held, tls->held_len)) < tls->held_len;
+    if (!more_held)
+        run_held(tls, bytes);
+    else if (hold(tls, bytes))
+        run_held(tls, (struct str){0});
 }
 
 /* ---- the stream below ---- */
@@ -459,7 +473,7 @@ static void run_task(struct loop_task *task)
         return;
     }
     if (!tls->paused && !tls->ended && !tls->read_closed && tls->held_len > 0)
-        run_held(tls);
+        run_held(tls, (struct str){0});
     settle(tls);
 }
 
@@ -482,7 +496,7 @@ void tls_engine_end(struct tls_stream *tls)
 {
     tls_engine_queue(tls);
     tls->closed = true;
-    tls->window = (struct str){0};
+    tls->window = tls->after = (struct str){0};
     forget_held(tls);
 }
 

@@ -46,6 +46,7 @@ struct tls_stream {
     void *setup;
     struct tls_out *out; /* during a call */
     struct str window;   /* ciphertext at hand, during a call */
+    struct str after;    /* what follows it: the window was a record put together in `held` */
     char *held;          /* ciphertext that waits */
     uint32_t held_len, held_cap;
     uint32_t granted;         /* bytes of the record that GnuTLS is reading */
@@ -68,10 +69,11 @@ struct tls_stream {
     bool read_closed : 1; /* close_notify came */
     bool finished : 1;    /* close_notify sent */
     bool paused : 1;
-    bool queued : 1;     /* the task is due */
-    bool doomed : 1;     /* sending failed: tell from the task */
-    bool too_much : 1;   /* handshake_bytes went over its bound */
-    bool ticket_due : 1; /* server: a ticket goes before the first data */
+    bool queued : 1;       /* the task is due */
+    bool doomed : 1;       /* sending failed: tell from the task */
+    bool too_much : 1;     /* handshake_bytes went over its bound */
+    bool ticket_due : 1;   /* server: a ticket goes before the first data */
+    bool expects_much : 1; /* see stream_expect() */
 };
 
 /* RFC 8446 5.5: AES-GCM may protect 2^24.5 records with one key. TLS 1.3 changes it in time. */

@@ -104,6 +104,14 @@ static void op_pause(struct stream *stream, bool paused)
         tls_engine_queue(tls);
 }
 
+static void op_expect(struct stream *stream, bool much)
+{
+    struct tls_stream *tls = tls_of(stream);
+    tls->expects_much = much;
+    if (!tls->closed)
+        stream_expect(tls->lower, much);
+}
+
 static void op_finish(struct stream *stream)
 {
     struct tls_stream *tls = tls_of(stream);
@@ -169,6 +177,7 @@ const struct stream_ops tls_stream_ops = {
     .send = op_send,
     .backlog = op_backlog,
     .pause = op_pause,
+    .expect = op_expect,
     .finish = op_finish,
     .close = op_close,
     .loop = op_loop,

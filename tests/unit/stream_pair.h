@@ -22,6 +22,7 @@ struct pair_end {
     bool fin, fin_told; /* the other side finished */
     bool reset;         /* the other side was closed with a reset */
     bool paused, closed, finished;
+    bool expects_much;
     size_t sends;   /* calls of send(), for tests that count them */
     size_t sent;    /* bytes */
     size_t backlog; /* what backlog() answers: the test sets it */
@@ -87,6 +88,10 @@ static inline void pair_op_pause(struct stream *s, bool paused)
 {
     pair_end_of(s)->paused = paused;
 }
+static inline void pair_op_expect(struct stream *s, bool much)
+{
+    pair_end_of(s)->expects_much = much;
+}
 static inline void pair_op_finish(struct stream *s)
 {
     pair_end_of(s)->finished = true;
@@ -127,6 +132,7 @@ static const struct stream_ops pair_ops = {
     .send = pair_op_send,
     .backlog = pair_op_backlog,
     .pause = pair_op_pause,
+    .expect = pair_op_expect,
     .finish = pair_op_finish,
     .close = pair_op_close,
     .loop = pair_op_loop,

@@ -22,7 +22,7 @@
 struct side {
     struct stream *stream;
     struct loop *loop;
-    size_t bytes, expected;
+    size_t bytes, expected, most_at_once;
     uint32_t sum; /* of position and byte, so that order matters */
     unsigned opened, ended, drained;
     enum stream_end end;
@@ -56,7 +56,9 @@ static void on_bytes(void *user, struct str bytes)
 {
     struct side *side = user;
     assert_int_equal(side->ended, 0);
-    assert_true(bytes.len != 0 && bytes.len <= STREAM_READ_MAX);
+    assert_true(bytes.len != 0);
+    if (side->most_at_once < bytes.len)
+        side->most_at_once = bytes.len;
     side->bytes += bytes.len;
     for (size_t i = 0; i < bytes.len; i++)
         side->sum = mix(side->sum, bytes.at[i]);
@@ -222,6 +224,64 @@ static void what_the_socket_refuses_waits_and_goes_in_order(void **state)
         assert_int_equal(side.ended, 0);
         stop(&side, peer);
     }
+}
+
+/* What the peer of a stream can have ready for one read. */
+static size_t fill(int peer)
+{
+    static char bytes[65536];
+    size_t sum = 0;
+    ssize_t sent;
+    int much = 1 << 20;
+    setsockopt(peer, SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
+    while ((sent = send(peer, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
+        sum += (size_t)sent;
+    return sum;
+}
+
+static size_t most_at_once(struct side *side, int peer)
+{
+    size_t ready = fill(peer);
+    assert_true(ready > 2 * STREAM_READ_MAX);
+    side->most_at_once = side->bytes = 0;
+    side->expected = ready;
+    run(side->loop, LONG_MS);
+    assert_int_equal(side->bytes, ready);
+    return side->most_at_once;
+}
+
+/* To exactly this backlog, whatever the socket took. */
+static void set_backlog(struct side *side, size_t bytes)
+{
+    static char piece[4 << 20];
+    while (stream_backlog(side->stream) == 0)
+        stream_send_str(side->stream, str_from(piece, 65536));
+    stream_send_str(side->stream, str_from(piece, bytes - stream_backlog(side->stream)));
+    assert_int_equal(stream_backlog(side->stream), bytes);
+}
+
+static void large_reads_are_for_expected_bodies_while_backlogs_are_small(void **state)
+{
+    (void)state;
+    struct side side = {0}, slow[3] = {0};
+    int peer = start(&side, false), peers[3];
+    assert_int_equal(most_at_once(&side, peer), STREAM_READ_MAX);
+    stream_expect(side.stream, true);
+    assert_true(most_at_once(&side, peer) > STREAM_READ_MAX);
+    for (int i = 0; i < 3; i++)
+        peers[i] = start(&slow[i], false);
+    set_backlog(&slow[0], 4 << 20);
+    set_backlog(&slow[1], 4 << 20);
+    assert_true(most_at_once(&side, peer) > STREAM_READ_MAX);
+    set_backlog(&slow[2], 70000);
+    assert_int_equal(most_at_once(&side, peer), STREAM_READ_MAX);
+    for (int i = 0; i < 3; i++)
+        stop(&slow[i], peers[i]);
+    assert_true(most_at_once(&side, peer) > STREAM_READ_MAX);
+    assert_true(side.most_at_once <= STREAM_READ_EXPECTED_MAX);
+    stream_expect(side.stream, false);
+    assert_int_equal(most_at_once(&side, peer), STREAM_READ_MAX);
+    stop(&side, peer);
 }
 
 static void a_backlog_without_end_is_a_reset(void **state)
@@ -651,6 +711,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_socket_refuses_waits_and_goes_in_order),
+        cmocka_unit_test(large_reads_are_for_expected_bodies_while_backlogs_are_small),
         cmocka_unit_test(a_backlog_without_end_is_a_reset),
         cmocka_unit_test(a_paused_stream_delivers_nothing_until_it_is_resumed),
         cmocka_unit_test(a_user_may_pause_inside_on_bytes),
