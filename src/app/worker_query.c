@@ -1,5 +1,6 @@
 #include "app/worker_query.h"
 
+#include "app/worker_explain.h"
 #include "app/worker_thread.h"
 #include "base/arena.h"
 #include "upstream/upstream.h"
@@ -76,6 +77,13 @@ static bool origins(struct query *query, const struct worker_view *view)
     return true;
 }
 
+/* ---- explain ---- */
+
+static bool explain(struct query *query, const struct worker_view *view)
+{
+    return worker_explain(query, view->snapshot, view->threads[0].conf.origins);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -83,6 +91,7 @@ static const struct {
     bool (*answer)(struct query *query, const struct worker_view *view);
 } table[] = {
     {STR_INIT("origins"), origins},
+    {STR_INIT("explain"), explain},
 };
 
 bool worker_query_answer(struct query *query, void *view)

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from conftest import cli
+from conftest import cli, free_port
 
 # ---- expect ----
 
@@ -292,3 +292,49 @@ def test_what_explain_says_of_a_request_is_what_it_gets(world):
             wrong.append(f"{method} {path[:60]} {str(what)[:200]}: {str(error)[:600]}")
     assert not wrong, "\n".join(wrong)
     assert forwarded >= 25 and len(TABLE) - forwarded >= 50
+
+
+def test_a_running_instance_explains_by_what_it_serves(world):
+    p, o = world
+    wrong = []
+    control = ("--control", p.dir / "state" / "control.sock")
+    p.conf.write_text("nonsense\n")  # what is served counts
+    for method, path, what in TABLE[::4]:
+        told = explain(p, method, path, what, *control)
+        o.requests.clear()
+        answer = send(p, method, path, what)
+        reference = answer.header("X-Request-Id")
+        record = p.wait_log(lambda r: r.get("ref") == reference)
+        try:
+            compare(told, answer, record, o.requests[0] if o.requests else None)
+        except AssertionError as error:
+            wrong.append(f"{method} {path[:60]} {str(what)[:200]}: {str(error)[:600]}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_without_an_instance_it_says_how_to_go_on(folder):
+    done = cli("explain", "--control", folder / "none.sock", "GET", "http://localhost/")
+    assert done.returncode == 1
+    assert "no instance answers" in done.stderr and "portcullis explain -c FILE" in done.stderr
+
+
+def test_the_state_of_origins_is_told(portcullis, origin):
+    o = origin()
+    dead = free_port()
+    p = portcullis(f"rest 60s\nretry 1\nsite localhost {{ /one/* -> 127.0.0.1:{dead}\n"
+                   f"/* -> 127.0.0.1:{dead} 127.0.0.1:{o.port} }}\n")
+    control = ("--control", p.dir / "state" / "control.sock")
+    told = explain(p, "GET", "/", {}, *control)
+    assert {line["text"].split(";")[0] for line in lines(told, "origin", "ready")} == \
+        {f"127.0.0.1:{dead}", f"127.0.0.1:{o.port}"}
+    assert p.get("/one/x").status == 502
+    told = explain(p, "GET", "/", {}, *control)
+    assert told["outcome"]["origin"] == f"127.0.0.1:{o.port}"
+    resting = lines(told, "origin", "resting")[0]
+    assert resting["text"].startswith(f"127.0.0.1:{dead}, for ")
+    assert "after 1 failure in a row" in resting["text"] and "refused" in resting["text"]
+    line = next(i for i, text in enumerate(p.conf.read_text().split("\n"), 1) if text.startswith("/* ->"))
+    assert resting["at"] == f"{p.conf}:{line}"
+    told = explain(p, "GET", "/one/x", {}, *control)
+    assert told["outcome"]["origin"] == f"127.0.0.1:{dead}"
+    assert "none is ready" in lines(told, "origin", "choice")[0]["text"]
