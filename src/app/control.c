@@ -167,7 +167,8 @@ static bool peer_allowed(const struct control *control, int fd)
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups + 1, &len) != 0)
         len = 0;
     struct control_peer peer = {cred.uid, groups, 1 + len / sizeof groups[0]};
-    if (control_allows(control, &peer))
+    bool ours = control->is_worker != NULL && control->is_worker(control->user, cred.pid);
+    if (!ours && control_allows(control, &peer))
         return true;
     log_warning("user %u (pid %d) was refused at the control socket", (unsigned)cred.uid,
                 (int)cred.pid);

@@ -2,8 +2,8 @@
  * The control socket of a running instance: one command a connection, one line; the answer is a
  * line "ok" or "failed" and then text until the end. Behind the line "ask" comes a question to the
  * worker, which is left in the socket for it (query_desk.h). Only root, whoever started us, and
- * members of the configured group are let in (SO_PEERCRED); never the worker's user, should a
- * stranger have taken over the worker.
+ * members of the configured group are let in (SO_PEERCRED); never the worker's user, nor a worker's
+ * process where all of us are one user: a stranger may have taken it over.
  */
 #ifndef PC_APP_CONTROL_H
 #define PC_APP_CONTROL_H
@@ -40,6 +40,8 @@ struct control {
     gid_t group; /* (gid_t)-1: none */
     struct control_client clients[CONTROL_CLIENTS_MAX];
     void (*on_command)(void *user, struct control_client *client);
+    /* A process of ours that may not command, whoever it runs as; NULL: there is none. */
+    bool (*is_worker)(void *user, pid_t pid);
     void *user;
 };
 

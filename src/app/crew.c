@@ -4,6 +4,7 @@
 #include "app/log_files.h"
 #include "app/worker.h"
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -42,6 +43,7 @@ static bool send_load(struct hand *hand, const struct crew_order *order)
     m.u.load.generation = order->generation;
     if (!letter_set_text(m.u.load.path, sizeof m.u.load.path, str_from_z(order->path)))
         return false;
+    conduct_ordered(&hand->conduct, order->generation);
     const int fds[2] = {order->pack, order->keys};
     return channel_send(hand->channel, &m, fds, order->keys >= 0 ? 2 : 1);
 }
@@ -131,6 +133,7 @@ void crew_unlisten(struct hand *hand, const struct letter_addr *addr)
 
 bool crew_ask(struct hand *hand)
 {
+    conduct_asked(&hand->conduct);
     struct letter m;
     letter_init(&m, LETTER_ASK);
     return channel_send(hand->channel, &m, NULL, 0);
@@ -170,6 +173,7 @@ struct hand *crew_start(struct crew *crew, const struct crew_order *order)
     hand->pid = pid;
     hand->threads = load_form_threads(order->form);
     hand->started_ms = clock_mono_ms();
+    conduct_init(&hand->conduct, hand->started_ms);
     struct letter m;
     letter_init(&m, LETTER_START);
     m.u.threads = hand->threads;
@@ -200,8 +204,35 @@ void crew_kill(struct hand *hand)
         kill(hand->pid, SIGKILL);
 }
 
+void crew_offended(struct hand *hand, const char *what)
+{
+    log_error("the worker (pid %d) %s: it is ended", (int)hand->pid, what);
+    hand->offended = true;
+    crew_kill(hand);
+}
+
+bool crew_is_worker(struct crew *crew, pid_t pid, struct hand **hand)
+{
+    uint64_t now_ms = clock_mono_ms();
+    *hand = NULL;
+    if (pid <= 0)
+        return false;
+    for (unsigned i = 0; i < CREW_MAX; i++)
+        if (crew->hands[i].pid == pid) {
+            *hand = &crew->hands[i];
+            return true;
+        }
+    for (unsigned i = 0; i < CREW_ENDED_MAX; i++)
+        if (crew->ended[i].pid == pid && now_ms < crew->ended[i].until_ms)
+            return true;
+    return false;
+}
+
 void crew_forget(struct crew *crew, struct hand *hand)
 {
+    crew->ended[crew->ended_next].pid = hand->pid;
+    crew->ended[crew->ended_next].until_ms = clock_mono_ms() + CREW_ENDED_MS;
+    crew->ended_next = (crew->ended_next + 1) % CREW_ENDED_MAX;
     if (hand->channel >= 0)
         close(hand->channel);
     if (crew->serving == hand)

@@ -6,6 +6,7 @@
 #ifndef PC_APP_CREW_H
 #define PC_APP_CREW_H
 
+#include "app/conduct.h"
 #include "app/listeners.h"
 #include "app/load_form.h"
 #include "app/secrets.h"
@@ -25,8 +26,9 @@ struct hand {
     pid_t pid; /* 0: free */
     int channel;
     unsigned threads;
-    bool locked; /* its LETTER_LOCKED has come: */
-    struct letter_locks locks;
+    struct conduct conduct;
+    struct letter_locks locks; /* once conduct.locked */
+    bool offended;             /* it was ended for what it did: nothing it says counts */
     bool draining;
     uint64_t kill_at_ms; /* while draining */
     uint64_t started_ms;
@@ -34,7 +36,17 @@ struct hand {
     unsigned known_count;
 };
 
+/* Pids of workers that have ended lately: what they did in their last moment may be looked at after
+ * their end. Longer than anybody waits at the control socket. */
+enum { CREW_ENDED_MAX = 32 };
+#define CREW_ENDED_MS 60000
+
 struct crew {
+    struct {
+        pid_t pid;
+        uint64_t until_ms;
+    } ended[CREW_ENDED_MAX];
+    unsigned ended_next;
     struct hand hands[CREW_MAX];
     struct hand *serving; /* or NULL */
 };
@@ -73,6 +85,10 @@ bool crew_pass(struct hand *hand, int fd) __attribute__((warn_unused_result));
 /* Takes what waits in the queues of all its listeners, finishes, ends. 0 ms: at once. */
 void crew_drain(struct hand *hand, uint32_t deadline_ms);
 void crew_kill(struct hand *hand);
+/* It did what no worker does (`what` goes on "the worker …"): it is ended, and not heard again. */
+void crew_offended(struct hand *hand, const char *what);
+/* Is, or was until just now, this process a worker of ours? Then its hand is `*hand`, or NULL. */
+bool crew_is_worker(struct crew *crew, pid_t pid, struct hand **hand);
 /* Its process has ended. */
 void crew_forget(struct crew *crew, struct hand *hand);
 

@@ -103,7 +103,7 @@ static void add_locks(struct text *out, const struct hand *serving)
 {
     struct locks_seen seen = locks_look(serving->pid);
     add_key(out, "locks");
-    locks_add_json(out, &seen, serving->locked ? &serving->locks : NULL);
+    locks_add_json(out, &seen, serving->conduct.locked ? &serving->locks : NULL);
 }
 
 static void add_certs(struct text *out, const struct status *status)

@@ -61,7 +61,6 @@ static void on_locked(struct hand *hand, const struct letter_locks *locks)
     char memory[1024];
     struct text missing = text_over(memory, sizeof memory);
     struct locks_seen seen = locks_look(hand->pid);
-    hand->locked = true;
     hand->locks = *locks;
     if (!locks->wanted && locks->missing[0] == '\0')
         log_warning("the sandbox is off: the worker runs without seccomp and Landlock");
@@ -112,7 +111,7 @@ static void on_worker_message(struct supervisor *s, struct hand *hand, const str
 static void receive_from(struct supervisor *s, struct hand *hand)
 {
     /* So many at once, that one worker cannot keep the supervisor from its other duties. */
-    for (int i = 0; i < 256 && hand->pid > 0; i++) {
+    for (int i = 0; i < 256 && hand->pid > 0 && !hand->offended; i++) {
         struct letter m;
         int fds[LETTER_FDS_MAX];
         switch (channel_receive(hand->channel, SIDE_WORKER, &m, fds)) {
@@ -120,12 +119,13 @@ static void receive_from(struct supervisor *s, struct hand *hand)
         case CHANNEL_GONE: /* its end is reported by SIGCHLD */
             return;
         case CHANNEL_BAD:
-            log_error("the worker (pid %d) sent what it may not send: it is replaced",
-                      (int)hand->pid);
-            crew_kill(hand);
+            crew_offended(hand, "sent what it may not send");
             return;
         case CHANNEL_LETTER:
-            on_worker_message(s, hand, &m);
+            if (conduct_allows(&hand->conduct, &m, s->now_ms))
+                on_worker_message(s, hand, &m);
+            else
+                crew_offended(hand, "said what was not its turn to say");
         }
     }
 }
@@ -275,6 +275,19 @@ static void on_command(void *user, struct control_client *client)
     }
 }
 
+/* A worker asks for nothing here. Where it is another user it would not even be let in; where all
+ * of us are one user only the pid tells it from the operator. */
+static bool is_worker(void *user, pid_t pid)
+{
+    struct supervisor *s = user;
+    struct hand *hand;
+    if (!crew_is_worker(&s->crew, pid, &hand))
+        return false;
+    if (hand != NULL && !hand->offended)
+        crew_offended(hand, "came to the control socket");
+    return true;
+}
+
 static void read_signals(struct supervisor *s)
 {
     struct signalfd_siginfo info;
@@ -384,6 +397,7 @@ static bool init(struct supervisor *s, const struct supervisor_conf *conf)
     listeners_inherit(&s->listeners, SYSTEMD_LISTEN_FIRST, s->systemd.listen_fds);
     log_files_init(&s->logs);
     control_init(&s->control, on_command, s);
+    s->control.is_worker = is_worker;
     watch_init(&s->watch);
     secrets_init(&s->secrets, s->now_ms);
     crew_init(&s->crew);
