@@ -119,6 +119,15 @@ static bool is_read_differently(char c)
            byte == 0xf0;
 }
 
+/* Of a decoded path; in a raw one none may stand (GRAMMAR_TARGET). */
+static bool has_control_byte(struct str path)
+{
+    size_t i = 0;
+    while (i < path.len && (unsigned char)path.at[i] >= 0x20 && path.at[i] != 0x7f)
+        i++;
+    return i < path.len;
+}
+
 static bool has_readings(struct str path)
 {
     size_t i = 0;
@@ -149,6 +158,8 @@ static enum parse decode_path(struct arena *arena, struct uri *uri, struct parse
         }
         uri->path = text_str(&path);
         uri->has_readings = has_readings(uri->path);
+        if (has_control_byte(uri->path))
+            return parse_bad(error, 400, "an encoded control byte in the path");
     }
     const char *fault = uri_path_fault(uri->path);
     return fault ? parse_bad(error, 400, fault) : PARSE_DONE;

@@ -4,7 +4,8 @@
  *
  * The canonical path: `%XX` decoded once, but `%2F` stays and is spelt `%2f`; runs of `/` are one.
  * It is compared by bytes. Refused with 400: space, control bytes, raw non-ASCII and '#' anywhere;
- * in the path `%00`, `\`, `%5c`, a `%` without two digits, and a dot segment ("." or "..", plain or
+ * in the path an encoded control byte (no honest name holds one, and origins have split requests at
+ * `%0d%0a`), `\`, `%5c`, a `%` without two digits, and a dot segment ("." or "..", plain or
  * encoded, also before a ';', and also between `%2f`, since an origin may decode that).
  *
  * So the raw target cannot mean another route to the origin than it meant to us: whichever of the
