@@ -48,6 +48,13 @@ void change_begin(struct supervisor *s, enum change_reason reason)
         log_error("the loader cannot be started");
 }
 
+void change_tell(struct supervisor *s)
+{
+    s->status.history.worker_starts = s->crew.starts;
+    if (s->crew.serving != NULL && !crew_tell(s->crew.serving, &s->status.history))
+        crew_kill(s->crew.serving);
+}
+
 static void end_change(struct supervisor *s)
 {
     load_fini(&s->load);
@@ -96,6 +103,7 @@ void change_refuse(struct supervisor *s, int first_status)
     listeners_keep(&s->listeners, s->form.addrs, s->form.addr_count, NULL, NULL);
     log_files_keep(&s->logs, &s->form);
     status_set_refused(&s->status);
+    change_tell(s);
     answer_reloads(s, false);
     end_change(s);
 }
@@ -286,6 +294,7 @@ void change_commit(struct supervisor *s)
     s->keys = s->load.keys;
     s->load.pack = s->load.keys = -1;
     status_set_served(&s->status, s->generation, s->form.warnings);
+    change_tell(s);
     say_ready(s);
     load_say(&s->load, "generation %llu is served", (unsigned long long)s->generation);
     answer_reloads(s, true);

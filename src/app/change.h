@@ -28,4 +28,7 @@ void change_refuse(struct supervisor *s, int first_status);
 /* What a worker needs to serve what is served now. */
 struct crew_order change_served_order(const struct supervisor *s);
 
+/* What became of loads and workers, for the one that serves. */
+void change_tell(struct supervisor *s);
+
 #endif

@@ -39,6 +39,7 @@ static const struct rule rules[LETTER_KINDS] = {
     [LETTER_UNLISTEN] = {BODY(unlisten), BY_SUPERVISOR, 0, 0},
     [LETTER_DRAIN] = {BODY(drain), BY_SUPERVISOR, 0, 0},
     [LETTER_ASK] = {0, BY_SUPERVISOR, 0, 0},
+    [LETTER_HISTORY] = {BODY(history), BY_SUPERVISOR, 0, 0},
     [LETTER_QUERY] = {0, BY_SUPERVISOR, 1, 1},
     [LETTER_LOCKED] = {BODY(locks), BY_WORKER, 0, 0},
     [LETTER_READY] = {BODY(generation), BY_WORKER, 0, 0},
@@ -80,13 +81,14 @@ static bool path_fits(const char *field, size_t size)
 static bool addr_fits(const struct letter_addr *a)
 {
     static const uint8_t zero[16];
-    if ((a->family != ADDR_IP4 && a->family != ADDR_IP6) || a->any_family > 1 || a->tls > 1)
+    if ((a->family != ADDR_IP4 && a->family != ADDR_IP6) || a->any_family > 1 || a->tls > 1 ||
+        a->metrics > 1)
         return false;
     if (a->family == ADDR_IP4 && memcmp(a->ip + 4, zero, 12) != 0)
         return false;
     if (a->any_family && memcmp(a->ip, zero, 16) != 0)
         return false;
-    return a->port != 0 && a->zero == 0 && a->zero2 == 0;
+    return a->port != 0 && !(a->metrics && a->tls) && a->zero2 == 0;
 }
 
 static bool settings_fit(const struct letter_settings *s)
@@ -194,7 +196,8 @@ struct addr letter_addr_to(const struct letter_addr *addr)
 bool letter_addr_eq(const struct letter_addr *a, const struct letter_addr *b)
 {
     return a->family == b->family && a->any_family == b->any_family && a->port == b->port &&
-           a->scope == b->scope && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+           a->metrics == b->metrics && a->scope == b->scope &&
+           memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
 bool letter_set_text(char *field, size_t size, struct str s)

@@ -31,6 +31,7 @@ enum letter_kind {
     LETTER_UNLISTEN, /* the address has left the file */
     LETTER_DRAIN,    /* finish what is open, then end */
     LETTER_ASK,      /* for its status */
+    LETTER_HISTORY,  /* what became of loads and workers so far */
     LETTER_QUERY,    /* a client of the control socket with a question: its connection */
     /* From the worker. */
     LETTER_LOCKED,     /* struct letter_locks; first of all, and once */
@@ -50,7 +51,8 @@ enum {
     LETTER_TEXT_MAX = 2000,
     LETTER_PATH_MAX = 1024, /* of files; longer ones are refused when they are loaded */
     LETTER_NAME_MAX = 256,
-    LISTENERS_MAX = 64, /* as many as a site's bit set has bits */
+    LISTENERS_MAX = 64,            /* as many as a site's bit set has bits */
+    ADDRS_MAX = LISTENERS_MAX + 1, /* that of `metrics` too */
     LOG_FILES_MAX = 64,
     ROOTS_MAX = 128, /* of `files`; more are refused when they are loaded */
     THREADS_MAX = 64,
@@ -64,7 +66,7 @@ struct letter_addr {
     uint8_t family; /* ADDR_IP4 or ADDR_IP6 */
     uint8_t any_family;
     uint8_t tls;
-    uint8_t zero;
+    uint8_t metrics; /* for `metrics`, not for sites */
     uint16_t port;
     uint16_t zero2;
     uint32_t scope;
@@ -122,6 +124,14 @@ struct letter_counters {
     uint64_t handshakes, handshakes_failed, bytes_in, bytes_out, log_dropped;
 };
 
+/* Of the instance since its start, for `metrics`. */
+struct letter_history {
+    uint64_t served_wall_us; /* since when what is served is */
+    uint64_t reloads_served, reloads_refused;
+    uint64_t refused_last; /* 1: the last load was refused */
+    uint64_t worker_starts;
+};
+
 struct letter_cert {
     int64_t not_after; /* seconds since 1970 */
     char names[LETTER_NAME_MAX];
@@ -169,6 +179,7 @@ struct letter {
         } drain;
         struct letter_locks locks;
         uint64_t generation; /* of READY and REFUSED */
+        struct letter_history history;
         struct letter_counters counters;
         struct letter_cert cert;
     } u;

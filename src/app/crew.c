@@ -103,7 +103,7 @@ bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned
         if (!channel_send(hand->channel, &m, &fd, 1))
             return false;
     }
-    if (!knows(hand, &group->addr) && hand->known_count < 2 * LISTENERS_MAX)
+    if (!knows(hand, &group->addr) && hand->known_count < 2 * ADDRS_MAX)
         hand->known[hand->known_count++] = group->addr;
     return true;
 }
@@ -129,6 +129,14 @@ void crew_unlisten(struct hand *hand, const struct letter_addr *addr)
     hand->known_count = kept;
     if (!channel_send(hand->channel, &m, NULL, 0))
         crew_kill(hand);
+}
+
+bool crew_tell(struct hand *hand, const struct letter_history *history)
+{
+    struct letter m;
+    letter_init(&m, LETTER_HISTORY);
+    m.u.history = *history;
+    return channel_send(hand->channel, &m, NULL, 0);
 }
 
 bool crew_ask(struct hand *hand)
@@ -171,6 +179,7 @@ struct hand *crew_start(struct crew *crew, const struct crew_order *order)
     if (pid < 0)
         return NULL;
     hand->pid = pid;
+    crew->starts++;
     hand->threads = load_form_threads(order->form);
     hand->started_ms = clock_mono_ms();
     conduct_init(&hand->conduct, hand->started_ms);

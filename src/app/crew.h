@@ -32,7 +32,7 @@ struct hand {
     bool draining;
     uint64_t kill_at_ms; /* while draining */
     uint64_t started_ms;
-    struct letter_addr known[2 * LISTENERS_MAX]; /* listeners it was given */
+    struct letter_addr known[2 * ADDRS_MAX]; /* listeners it was given */
     unsigned known_count;
 };
 
@@ -49,6 +49,7 @@ struct crew {
     unsigned ended_next;
     struct hand hands[CREW_MAX];
     struct hand *serving; /* or NULL */
+    uint64_t starts;      /* of workers, ever */
 };
 
 /* What a worker is to serve. */
@@ -78,6 +79,8 @@ bool crew_send_log(struct hand *hand, const struct log_files *logs, unsigned slo
 bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned first)
     __attribute__((warn_unused_result));
 void crew_unlisten(struct hand *hand, const struct letter_addr *addr);
+bool crew_tell(struct hand *hand, const struct letter_history *history)
+    __attribute__((warn_unused_result));
 bool crew_ask(struct hand *hand) __attribute__((warn_unused_result));
 /* Passes the connection of somebody with a question on; the descriptor stays the caller's. */
 bool crew_pass(struct hand *hand, int fd) __attribute__((warn_unused_result));

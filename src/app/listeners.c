@@ -171,6 +171,8 @@ static bool probe(const struct letter_addr *wanted, bool *ip4_only, struct text 
 
 static bool grow(struct listener_group *group, unsigned threads)
 {
+    if (group->addr.metrics)
+        threads = 1; /* the worker's main thread */
     while (!group->inherited && group->count < threads) {
         int fd = socket_for(&group->addr, group->ip4_only, true);
         if (fd < 0)

@@ -28,7 +28,7 @@ struct listener_group {
 };
 
 struct listeners {
-    struct listener_group *groups[2 * LISTENERS_MAX]; /* old and new ones during a reload */
+    struct listener_group *groups[2 * ADDRS_MAX]; /* old and new ones during a reload */
     unsigned count;
     int inherited[LISTENERS_MAX]; /* not yet matched; -1: taken */
     unsigned inherited_count;

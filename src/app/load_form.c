@@ -5,7 +5,7 @@
 
 static bool take_addr(struct load_form *form, const struct letter_addr *addr)
 {
-    if (form->addr_count == LISTENERS_MAX)
+    if (form->addr_count == ADDRS_MAX)
         return false;
     for (unsigned i = 0; i < form->addr_count; i++)
         if (letter_addr_eq(&form->addrs[i], addr))

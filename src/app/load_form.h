@@ -10,7 +10,7 @@
 struct load_form {
     bool has_settings;
     struct letter_settings settings;
-    struct letter_addr addrs[LISTENERS_MAX];
+    struct letter_addr addrs[ADDRS_MAX];
     unsigned addr_count;
     struct letter_log_file logs[LOG_FILES_MAX];
     unsigned log_count;

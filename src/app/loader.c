@@ -119,6 +119,7 @@ static bool fill_settings(struct loader *l, const struct snapshot *s, struct let
 
 /* ---- the form ---- */
 
+/* Those of sites, then that of `metrics`. */
 static bool send_addresses(struct loader *l, const struct snapshot *s)
 {
     for (size_t i = 0; i < s->listener_count; i++) {
@@ -129,7 +130,13 @@ static bool send_addresses(struct loader *l, const struct snapshot *s)
         if (!say(l, &m, NULL, 0))
             return false;
     }
-    return true;
+    if (s->metrics.addr.family == ADDR_NONE)
+        return true;
+    struct letter m;
+    letter_init(&m, LETTER_ADDRESS);
+    m.u.address = letter_addr_from(&s->metrics.addr, s->metrics.any_family, false);
+    m.u.address.metrics = 1;
+    return say(l, &m, NULL, 0);
 }
 
 static bool send_logs(struct loader *l, const struct snapshot *s)

@@ -20,11 +20,16 @@ void status_set_served(struct status *status, uint64_t generation, unsigned warn
     status->warnings = warnings;
     status->served_wall_us = clock_wall_us();
     status->refused_wall_us = 0;
+    status->history.reloads_served += status->history.served_wall_us != 0;
+    status->history.served_wall_us = status->served_wall_us;
+    status->history.refused_last = 0;
 }
 
 void status_set_refused(struct status *status)
 {
     status->refused_wall_us = clock_wall_us();
+    status->history.reloads_refused++;
+    status->history.refused_last = 1;
 }
 
 void status_begin(struct status *status, uint64_t now_ms)
@@ -69,20 +74,33 @@ static void add_time(struct text *out, const char *key, uint64_t wall_us)
     text_add_byte(out, '"');
 }
 
+static void add_address(struct text *out, const struct letter_addr *a)
+{
+    char memory[96];
+    struct text text = text_over(memory, sizeof memory);
+    text_add_z(&text, a->tls ? "https://" : "http://");
+    listeners_add_text(&text, a);
+    text_add_json(out, text_str(&text));
+}
+
 static void add_listeners(struct text *out, const struct load_form *form)
 {
+    const char *between = "";
     add_key(out, "listeners");
     text_add_byte(out, '[');
     for (unsigned i = 0; i < form->addr_count; i++) {
-        const struct letter_addr *a = &form->addrs[i];
-        char memory[96];
-        struct text text = text_over(memory, sizeof memory);
-        text_add_z(&text, a->tls ? "https://" : "http://");
-        listeners_add_text(&text, a);
-        text_add_z(out, i == 0 ? "" : ",");
-        text_add_json(out, text_str(&text));
+        if (form->addrs[i].metrics)
+            continue;
+        text_add_z(out, between);
+        add_address(out, &form->addrs[i]);
+        between = ",";
     }
     text_add_byte(out, ']');
+    for (unsigned i = 0; i < form->addr_count; i++)
+        if (form->addrs[i].metrics) {
+            add_key(out, "metrics");
+            add_address(out, &form->addrs[i]);
+        }
 }
 
 static void add_counters(struct text *out, const struct letter_counters *c)

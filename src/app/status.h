@@ -21,6 +21,7 @@ struct status {
     uint64_t started_ms;
     uint64_t generation, served_wall_us; /* of the configuration that is served */
     unsigned warnings;
+    struct letter_history history;
     uint64_t refused_wall_us; /* a later one was refused then; 0: none was */
     uint64_t late_ms;         /* an answer of the worker is awaited until then; 0: none is */
     bool answered;

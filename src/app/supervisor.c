@@ -79,8 +79,10 @@ static void on_worker_message(struct supervisor *s, struct hand *hand, const str
     case LETTER_READY:
         if (of_change && m->u.generation == s->last_generation)
             change_commit(s);
-        else if (hand == s->crew.serving)
+        else if (hand == s->crew.serving) {
             log_notice("a new worker serves (pid %d)", (int)hand->pid);
+            change_tell(s);
+        }
         break;
     case LETTER_TEXT:
         if (of_change)

@@ -2,7 +2,10 @@
 
 #include "app/channel.h"
 #include "app/child.h"
+#include "app/metrics_desk.h"
 #include "app/privilege.h"
+#include "app/process_facts.h"
+#include "app/worker_metrics.h"
 #include "app/worker_query.h"
 #include "app/worker_status.h"
 #include "app/worker_thread.h"
@@ -14,6 +17,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "observe/log_thread.h"
+#include "observe/metrics.h"
 #include "proxy/snapshot.h"
 #include "tls/tls_library.h"
 #include "tls/tls_tickets.h"
@@ -51,6 +55,10 @@ struct worker {
     bool draining;
     uint64_t drain_until_ms;
     struct query_desk desk;
+    struct metrics_desk metrics_desk;
+    struct metrics *metrics;
+    struct process_facts *process;
+    struct letter_history history;
     struct worker_view view; /* what those who ask may see */
 };
 
@@ -88,7 +96,8 @@ static void begin(struct worker *w, unsigned threads)
     w->origins = origin_registry_new();
     const struct log_thread_conf log_conf = {.rings = threads, .on_want = log_wants, .user = w};
     w->log = log_thread_new(&log_conf);
-    if (w->tickets == NULL || w->origins == NULL || w->log == NULL)
+    w->metrics = metrics_new(threads);
+    if (w->tickets == NULL || w->origins == NULL || w->log == NULL || w->metrics == NULL)
         end_because("out of memory");
     for (unsigned i = 0; i < threads; i++)
         if (!worker_thread_init(&w->threads[i], i, w->wake))
@@ -106,6 +115,7 @@ static void start_threads(struct worker *w, const struct snapshot *s)
         t->conf = (struct front_conf){.thread = i,
                                       .threads = w->thread_count,
                                       .log = log_thread_ring(w->log, i),
+                                      .metrics = metrics_of_thread(w->metrics, i),
                                       .tickets = w->tickets,
                                       .origins = w->origins};
         if (t->resolver == NULL || !worker_thread_start(t))
@@ -155,6 +165,7 @@ static void on_load(struct worker *w, const struct letter_load *load, const int 
         return;
     s->generation = load->generation;
     bool first = w->snapshot == NULL;
+    worker_metrics_name(w->metrics, s);
     w->before = w->snapshot;
     w->snapshot = s;
     w->announced = false;
@@ -203,6 +214,10 @@ static void on_listen(struct worker *w, const struct letter *m, int fd)
 {
     struct addr addr = letter_addr_to(&m->u.listen.addr);
     unsigned thread = m->u.listen.thread;
+    if (m->u.listen.addr.metrics) {
+        metrics_desk_listen(&w->metrics_desk, &addr, fd);
+        return;
+    }
     if (thread >= w->thread_count || w->snapshot == NULL) {
         close(fd);
         return;
@@ -213,7 +228,9 @@ static void on_listen(struct worker *w, const struct letter *m, int fd)
 static void on_unlisten(struct worker *w, const struct letter_addr *gone)
 {
     struct addr addr = letter_addr_to(gone);
-    for (unsigned i = 0; w->snapshot != NULL && i < w->thread_count; i++)
+    if (gone->metrics)
+        metrics_desk_unlisten(&w->metrics_desk, &addr);
+    for (unsigned i = 0; !gone->metrics && w->snapshot != NULL && i < w->thread_count; i++)
         worker_thread_unlisten(&w->threads[i], &addr);
 }
 
@@ -275,6 +292,9 @@ static void on_message(struct worker *w, struct letter *m, int fds[2])
         if (!worker_status_send(w->channel, w->threads, w->thread_count, w->snapshot, w->log))
             _exit(1);
         break;
+    case LETTER_HISTORY:
+        w->history = m->u.history;
+        break;
     case LETTER_QUERY:
         query_desk_take(&w->desk, fds[0], clock_mono_ms());
         fds[0] = -1;
@@ -311,6 +331,7 @@ static void receive(struct worker *w)
 static void finish(struct worker *w)
 {
     query_desk_fini(&w->desk);
+    metrics_desk_fini(&w->metrics_desk);
     for (unsigned i = 0; i < w->thread_count; i++)
         worker_thread_end(&w->threads[i]);
     for (unsigned i = 0; i < w->thread_count; i++)
@@ -324,6 +345,8 @@ static void finish(struct worker *w)
     snapshot_end(w->before);
     snapshot_end(w->snapshot);
     origin_registry_end(w->origins);
+    metrics_end(w->metrics);
+    process_facts_end(w->process);
     tls_tickets_end(w->tickets);
     exit(0);
 }
@@ -346,9 +369,13 @@ static int shorter(int a, int b)
 
 static void wait_for_news(struct worker *w)
 {
-    struct pollfd fds[QUERY_CLIENTS_MAX + 2] = {{.fd = w->channel, .events = POLLIN}};
+    struct pollfd fds[QUERY_CLIENTS_MAX + METRICS_FDS_MAX + 2] = {
+        {.fd = w->channel, .events = POLLIN}};
+    uint64_t now_ms = clock_mono_ms();
     unsigned count = 1 + query_desk_poll(&w->desk, fds + 1);
+    count += metrics_desk_poll(&w->metrics_desk, fds + count, now_ms);
     int timeout = w->draining ? DRAIN_LOOK_MS : has_retired(w) ? SWEEP_MS : -1;
+    timeout = shorter(timeout, metrics_desk_timeout(&w->metrics_desk, now_ms));
     /* While draining every look wakes us: then only the time counts. */
     const unsigned wake_at = count;
     if (!w->draining)
@@ -367,6 +394,30 @@ static void answer_questions(struct worker *w)
                                    .snapshot = w->snapshot,
                                    .log = w->log};
     query_desk_turn(&w->desk, clock_mono_ms());
+    metrics_desk_turn(&w->metrics_desk, clock_mono_ms());
+}
+
+static bool may_read_metrics(void *user, const struct addr *peer)
+{
+    const struct worker *w = user;
+    const struct access_list *access = w->snapshot ? w->snapshot->metrics.access : NULL;
+    const struct access_rule *rule;
+    return access == NULL || access_list_admits(access, peer, &rule);
+}
+
+static void write_metrics(void *user, struct text *out)
+{
+    const struct worker *w = user;
+    const struct worker_metrics metrics = {.counts = w->metrics,
+                                           .process = w->process,
+                                           .threads = w->threads,
+                                           .thread_count = w->thread_count,
+                                           .snapshot = w->snapshot,
+                                           .log = w->log,
+                                           .logs = w->logs,
+                                           .log_count = w->log_count,
+                                           .history = w->history};
+    worker_metrics_write(&metrics, out);
 }
 
 /* Everything that may be opened is open, and from here on there is no way back. */
@@ -379,6 +430,7 @@ static void lock_up(struct worker *w, const struct worker_conf *conf)
     if (!tls_library_init(&error))
         end_because(error);
     tzset(); /* syslog's lines bear local time */
+    w->process = process_facts_new();
     sandbox_prepare(&sandbox, &conf->sandbox);
     if (!privilege_drop(conf->user, conf->uid, conf->gid, why, sizeof why))
         end_because(why);
@@ -398,6 +450,9 @@ void worker_main(int channel, void *argument)
     w->channel = channel;
     lock_up(w, argument);
     query_desk_init(&w->desk, worker_query_answer, &w->view);
+    const struct metrics_desk_conf metrics_conf = {
+        .admits = may_read_metrics, .write = write_metrics, .user = w};
+    metrics_desk_init(&w->metrics_desk, &metrics_conf);
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0)
         end_because("no descriptor");

@@ -99,6 +99,7 @@ static const struct {
     {PLACE_FILE, "at top level"},
     {PLACE_SITE, "in a site"},
     {PLACE_ROUTE, "in a route"},
+    {PLACE_METRICS, "in the block of metrics"},
 };
 
 static const char *place_name(enum place place)

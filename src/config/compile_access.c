@@ -2,15 +2,21 @@
 
 #include "base/arena.h"
 
+/* `deny all`: the table knows it so that it can be told from a slip. */
+static bool is_usable(struct compile *c, const struct statement *s)
+{
+    if (s->count != 2)
+        return true;
+    diag_error(c->diag, &s->words[1].pos, "'%.*s all' belongs to a firewall",
+               STR_ARG(s->words[0].text));
+    diag_hint(c->diag, "here: %.*s from any", STR_ARG(s->words[0].text));
+    return false;
+}
+
 void compile_access_rule(struct compile *c, const struct statement *s)
 {
-    if (s->count == 2) { /* `deny all`: the table knows it so that it can be told from a slip */
-        diag_error(c->diag, &s->words[1].pos, "'%.*s all' belongs to a firewall",
-                   STR_ARG(s->words[0].text));
-        diag_hint(c->diag, "here: %.*s from any", STR_ARG(s->words[0].text));
-        return;
-    }
-    compile_add_line(c, &c->settings->access[c->level], s);
+    if (is_usable(c, s))
+        compile_add_line(c, &c->settings->access[c->level], s);
 }
 
 struct cidr *compile_access_nets(struct compile *c, const struct statement *s, size_t from,
@@ -150,4 +156,20 @@ void compile_access_build(struct compile *c, struct settings *settings, enum lev
             tell_nobody_in(c, list, settings->access_built[outer], lines[0]);
     }
     settings->access_built[level] = list;
+}
+
+const struct access_list *compile_access_block(struct compile *c, const struct block *block)
+{
+    const struct line *lines = NULL;
+    size_t count;
+    for (const struct statement *s = block->first; s != NULL; s = s->next)
+        if (s->directive != NULL && is_usable(c, s))
+            compile_add_line(c, &lines, s);
+    const struct statement **array = compile_lines(c, lines, &count);
+    if (array == NULL)
+        return NULL;
+    struct access_list *list = build_list(c, array, count);
+    if (list != NULL)
+        (void)tell_dead_rules(c, list, array);
+    return list;
 }

@@ -7,7 +7,7 @@
 #define LISTENERS_MAX 64
 
 /* What an address word means; false after telling why it means nothing. */
-static bool read_address(struct compile *c, const struct word *word, struct listener *listener)
+bool compile_listen_address(struct compile *c, const struct word *word, struct listener *listener)
 {
     struct value_address address = {0};
     if (!value_address(word->text, &address))
@@ -29,7 +29,7 @@ static bool read_address(struct compile *c, const struct word *word, struct list
     return true;
 }
 
-static struct listener *same_address(const struct snapshot *snapshot, const struct listener *l)
+struct listener *compile_listen_same(const struct snapshot *snapshot, const struct listener *l)
 {
     for (size_t i = 0; i < snapshot->listener_count; i++) {
         struct listener *other = &snapshot->listeners[i];
@@ -42,10 +42,18 @@ static struct listener *same_address(const struct snapshot *snapshot, const stru
 static void add_listener(struct compile *c, const struct word *word, struct listener listener)
 {
     struct snapshot *snapshot = c->snapshot;
-    const struct listener *same = same_address(snapshot, &listener);
+    const struct listener *same = compile_listen_same(snapshot, &listener);
     if (same != NULL) {
         diag_error(c->diag, &word->pos, "'%.*s' is listened on already", STR_ARG(word->text));
         diag_hint(c->diag, "as '%.*s' in line %u", STR_ARG(same->text), (unsigned)same->where.line);
+        return;
+    }
+    if (snapshot->metrics.addr.family != ADDR_NONE &&
+        addr_eq(&snapshot->metrics.addr, &listener.addr) &&
+        snapshot->metrics.any_family == listener.any_family) {
+        diag_error(c->diag, &word->pos, "'%.*s' is that of the metrics already",
+                   STR_ARG(word->text));
+        diag_hint(c->diag, "see line %u", (unsigned)snapshot->metrics.where.line);
         return;
     }
     if (snapshot->listener_count == LISTENERS_MAX) {
@@ -67,7 +75,7 @@ void compile_listen(struct compile *c, const struct statement *s)
 {
     for (size_t i = 1; i < s->count; i++) {
         struct listener listener = {0};
-        if (read_address(c, &s->words[i], &listener))
+        if (compile_listen_address(c, &s->words[i], &listener))
             add_listener(c, &s->words[i], listener);
         else
             c->listen_broken = true;
@@ -79,7 +87,7 @@ void compile_listen_default(struct compile *c)
     static const struct word ports[] = {{.text = STR_INIT("80")}, {.text = STR_INIT("443")}};
     for (size_t i = 0; i < 2; i++) {
         struct listener listener = {0};
-        if (read_address(c, &ports[i], &listener))
+        if (compile_listen_address(c, &ports[i], &listener))
             add_listener(c, &ports[i], listener);
     }
 }
@@ -89,9 +97,9 @@ void compile_listen_on(struct compile *c, const struct statement *s)
     struct site_build *b = c->build;
     for (size_t i = 1; i < s->count; i++) {
         struct listener listener = {0};
-        if (!read_address(c, &s->words[i], &listener))
+        if (!compile_listen_address(c, &s->words[i], &listener))
             continue;
-        const struct listener *same = same_address(c->snapshot, &listener);
+        const struct listener *same = compile_listen_same(c->snapshot, &listener);
         if (same != NULL && same->tls == listener.tls) {
             b->on |= (uint64_t)1 << (same - c->snapshot->listeners);
             continue;

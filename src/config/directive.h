@@ -14,6 +14,7 @@ enum place {
     PLACE_FILE = 1,
     PLACE_SITE = 2,
     PLACE_ROUTE = 4,
+    PLACE_METRICS = 16,
     PLACE_ANY = 7, /* of `include` and the like */
 };
 

@@ -5,6 +5,7 @@
 #include "config/compile_header.h"
 #include "config/compile_listen.h"
 #include "config/compile_log.h"
+#include "config/compile_metrics.h"
 #include "config/compile_route.h"
 #include "config/compile_settings.h"
 #include "config/compile_site.h"
@@ -50,6 +51,11 @@ const struct directive directives[] = {
      "the socket that commands such as status and reload use",
      "Only the one who started the program may use it, or the members of a group.",
      "control /run/portcullis.sock group adm", compile_file_control},
+    {"metrics", "ADDRESS", F, BLOCK, PLACE_METRICS, "off",
+     "serves counters to Prometheus at /metrics of this address",
+     "A loopback address, or a block with allow lines that say who may read them: they tell the "
+     "names of sites and routes. See docs/metrics.md.",
+     "metrics http://127.0.0.1:9100", compile_metrics},
     {"drain", "DURATION", F, 0, 0, "30s", "how long a stop waits for open exchanges", NULL,
      "drain 1m", compile_file_drain},
     {"trusted_proxies", "CIDR…", F, LIST, 0, "nobody", "proxies in front of this one",
@@ -115,12 +121,13 @@ const struct directive directives[] = {
      R, LIST, 0, "", "a condition: the route is taken only where it holds",
      "Values on one line are alternatives, no value means present; of several lines all must hold.",
      "when method GET HEAD", compile_route_when},
-    {"allow", "all | from (any | CIDR…)", PLACE_ANY, LIST, 0, "", "lets addresses in",
+    {"allow", "all | from (any | CIDR…)", PLACE_ANY | PLACE_METRICS, LIST, 0, "",
+     "lets addresses in",
      "The first rule of a level that matches decides; where none does and the level has an allow, "
      "the request is refused with 403. Every level that has rules must let a request in.",
      "allow from 10.0.0.0/8", compile_access_rule},
-    {"deny", "all | from (any | CIDR…)", PLACE_ANY, LIST, 0, "", "keeps addresses out", NULL,
-     "deny from 10.6.34.7", compile_access_rule},
+    {"deny", "all | from (any | CIDR…)", PLACE_ANY | PLACE_METRICS, LIST, 0, "",
+     "keeps addresses out", NULL, "deny from 10.6.34.7", compile_access_rule},
     {"paths", "strict|loose", PLACE_ANY, 0, 0, "strict",
      "whether a path is refused that an origin could take for another route's",
      "strict: the path is also read as lenient origins read it (%2f, %5c and \\ as a slash, what "

@@ -91,7 +91,10 @@ static void print_places(const struct directive *row, struct text *out)
     static const struct {
         enum place place;
         const char *name;
-    } names[] = {{PLACE_FILE, "top level"}, {PLACE_SITE, "site"}, {PLACE_ROUTE, "route"}};
+    } names[] = {{PLACE_FILE, "top level"},
+                 {PLACE_SITE, "site"},
+                 {PLACE_ROUTE, "route"},
+                 {PLACE_METRICS, "the block of metrics"}};
     const char *between = "";
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if ((row->places & names[i].place) == 0)

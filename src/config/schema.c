@@ -11,6 +11,7 @@ static const struct {
     {PLACE_FILE, "file"},
     {PLACE_SITE, "site"},
     {PLACE_ROUTE, "route"},
+    {PLACE_METRICS, "metrics"},
 };
 
 static const char *place_name(unsigned place)

@@ -210,6 +210,7 @@ struct front *front_new(const struct front_conf *conf)
     front->loop = conf->loop;
     front->thread = conf->thread;
     front->log = conf->log;
+    front->metrics = conf->metrics;
     list_init(&front->listeners);
     list_init(&front->sessions);
     /* Connection ids are unique in the life of the worker: threads count in ranges of their own. */

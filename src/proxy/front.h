@@ -12,6 +12,7 @@
 struct loop;
 struct origin_registry; /* upstream/origin_shared.h */
 struct log_ring;        /* observe/log_thread.h */
+struct metrics_thread;  /* observe/metrics.h */
 struct resolver;        /* net/resolver.h */
 struct snapshot;        /* proxy/snapshot.h */
 struct tls_tickets;     /* tls/tls_tickets.h */
@@ -24,6 +25,7 @@ struct front_conf {
     unsigned threads; /* how many there are */
     struct resolver *resolver;
     struct log_ring *log;
+    struct metrics_thread *metrics;  /* or NULL: nothing is counted by site and route */
     struct tls_tickets *tickets;     /* shared by all threads */
     struct origin_registry *origins; /* likewise */
 };

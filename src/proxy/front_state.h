@@ -10,6 +10,7 @@
 #include "proxy/share.h"
 #include "proxy/snapshot.h"
 
+struct metrics_thread;
 struct tls_server;
 struct upstreams;
 
@@ -32,6 +33,7 @@ struct front {
     struct upstreams *upstreams;
     struct tls_server *tls;
     struct log_ring *log;
+    struct metrics_thread *metrics;
     struct front_log logs[64];
     size_t log_count;
     struct link listeners; /* of struct front_listener */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "files/files.h"
 #include "http/forwarded.h"
+#include "observe/metrics.h"
 #include "proxy/answer.h"
 #include "proxy/edit.h"
 #include "proxy/exchange_timer.h"
@@ -488,6 +489,14 @@ static void note_tls(struct exchange *x)
     record->tls_resumed = info.resumed;
 }
 
+/* What it is counted as: its route, else its site, else nothing of the configuration. */
+static uint32_t series_of(const struct exchange *x)
+{
+    if (x->match.route != NULL && x->match.route->series != 0)
+        return x->match.route->series;
+    return x->site != NULL ? x->site->series : 0;
+}
+
 static enum verdict phase_log(struct exchange *x)
 {
     struct access_record *record = &x->record;
@@ -500,6 +509,8 @@ static enum verdict phase_log(struct exchange *x)
     front_count(&counters->requests, 1);
     front_count(&counters->bytes_in, record->bytes_in);
     front_count(&counters->bytes_out, record->bytes_out);
+    if (x->front->metrics != NULL)
+        metrics_count(x->front->metrics, series_of(x), record);
     if (x->conf != NULL && x->conf->log.target != 0) {
         note_tls(x);
         record_log(x->front, &x->conf->log, record);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "http/h1_server.h"
 #include "net/tcp.h"
+#include "observe/metrics.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 #include "proxy/front_state.h"
@@ -31,6 +32,8 @@ static const struct codec_user codec_user;
 static void session_free(struct session *s)
 {
     timer_clear(&s->timer);
+    if (s->wait == WAIT_IDLE)
+        front_count(&s->front->counters.idle, UINT64_MAX); /* minus one */
     list_remove(&s->link);
     forward_end_bound(s->front, s->bound);
     front_count(&s->front->counters.sessions, UINT64_MAX); /* minus one */
@@ -78,15 +81,24 @@ static void record_connection(struct session *s, enum access_layer layer, struct
     fill_tls(s, &record);
     record.total_us = access_record_mark(s->start_wall_us, clock_wall_us());
     access_record_refuse(&record, layer, by, why, NULL);
+    if (s->front->metrics != NULL)
+        metrics_count_refused(s->front->metrics, 0, layer);
     if (listener != NULL && listener->first != NULL)
         record_log_connection(s->front, &listener->first->conf->log, &record);
 }
 
 /* ---- timers ---- */
 
+static void note_wait(struct session *s, enum session_wait wait)
+{
+    if ((s->wait == WAIT_IDLE) != (wait == WAIT_IDLE))
+        front_count(&s->front->counters.idle, wait == WAIT_IDLE ? 1 : UINT64_MAX);
+    s->wait = (uint8_t)wait;
+}
+
 static void set_wait(struct session *s, enum session_wait wait, uint64_t ms)
 {
-    s->wait = (uint8_t)wait;
+    note_wait(s, wait);
     timer_set(s->front->loop, &s->timer, ms);
 }
 
@@ -142,7 +154,7 @@ static void on_state(void *user, enum codec_state state)
         set_wait(s, WAIT_HEAD, snapshot->head_ms);
         break;
     case CODEC_BUSY:
-        s->wait = WAIT_BUSY;
+        note_wait(s, WAIT_BUSY);
         timer_clear(&s->timer);
         break;
     case CODEC_DROPPING:
@@ -256,7 +268,10 @@ static void start_codec(struct session *s)
 static void on_open(void *user)
 {
     struct session *s = user;
+    struct tls_info info;
+    session_tls_info(s, &info);
     front_count(&s->front->counters.handshakes, 1);
+    front_count(&s->front->counters.handshakes_resumed, info.resumed);
     start_codec(s);
 }
 

@@ -6,11 +6,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Read by other threads at any time; each only grows but `sessions` and `exchanges`. */
+/* Read by other threads at any time; each only grows but `sessions`, `idle` and `exchanges`. */
 struct front_counters {
-    _Atomic uint64_t accepted, handshakes, handshakes_failed, requests, refused, bytes_in,
-        bytes_out;
-    _Atomic uint64_t sessions, exchanges; /* now */
+    _Atomic uint64_t accepted, handshakes, handshakes_resumed, handshakes_failed, requests, refused,
+        bytes_in, bytes_out;
+    _Atomic uint64_t sessions, idle, exchanges; /* now */
 };
 
 static inline void front_count(_Atomic uint64_t *counter, uint64_t n)

@@ -172,7 +172,8 @@ struct route {
     struct regex *rewrite_regex; /* `rewrite ~ REGEX PATH` */
     struct template rewrite;     /* no pieces: none */
     const struct route_conf *conf;
-    uint32_t order; /* in the site's file order */
+    uint32_t order;  /* in the site's file order */
+    uint32_t series; /* its number in observe/metrics.h, written before any loop has it; 0: none */
     struct where where;
 };
 
@@ -198,6 +199,7 @@ enum plain_http { PLAIN_REDIRECT, PLAIN_SERVE, PLAIN_REFUSE };
 struct site {
     struct part part;
     struct str name;   /* its first host, for records */
+    uint32_t series;   /* as of a route: requests that reached none */
     struct str *hosts; /* lower case, "*" the catch-all, "*.x" a wildcard */
     size_t host_count;
     uint64_t listeners; /* bit set of snapshot.listeners it is on */
@@ -234,6 +236,14 @@ struct listener {
     struct site *first;     /* the first site on this listener, or NULL */
 };
 
+/* Where counters are served to Prometheus. */
+struct metrics_conf {
+    struct addr addr; /* family ADDR_NONE: nowhere */
+    bool any_family;
+    const struct access_list *access; /* NULL: whoever reaches the address */
+    struct where where;
+};
+
 struct snapshot {
     struct arena *arena;
     uint64_t generation;
@@ -244,6 +254,7 @@ struct snapshot {
     struct map trusts;  /* hash of the PEM text -> struct tls_trust, referenced */
     struct listener *listeners;
     size_t listener_count; /* at most 64 */
+    struct metrics_conf metrics;
     struct log_target *logs;
     size_t log_count; /* at most 64 */
     struct cidr *trusted_proxies;

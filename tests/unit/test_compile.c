@@ -177,15 +177,16 @@ static void five_lines_are_a_whole_configuration(void **state)
 static void inner_words_replace_outer_ones_wherever_they_stand(void **state)
 {
     (void)state;
-    struct load l = right("listen http://:8080\n"
-                          "site a.example {\n"
-                          "    timeout answer 7s\n"
-                          "    /x/* -> localhost:1 { timeout stream 9s; body off; websocket off; paths loose }\n"
-                          "    /* -> localhost:2\n"
-                          "}\n"
-                          "site b.example -> localhost:3\n"
-                          "timeout answer 5s send 4s\n"
-                          "header response set X-A 1\n");
+    struct load l = right(
+        "listen http://:8080\n"
+        "site a.example {\n"
+        "    timeout answer 7s\n"
+        "    /x/* -> localhost:1 { timeout stream 9s; body off; websocket off; paths loose }\n"
+        "    /* -> localhost:2\n"
+        "}\n"
+        "site b.example -> localhost:3\n"
+        "timeout answer 5s send 4s\n"
+        "header response set X-A 1\n");
     const struct site *a = l.snapshot->sites[0], *b = l.snapshot->sites[1];
     assert_int_equal(b->conf->answer_ms, 5000);
     assert_int_equal(a->conf->answer_ms, 7000);
@@ -708,9 +709,38 @@ static void a_star_in_the_middle_of_a_redirect_is_warned_of(void **state)
     end(&l);
 }
 
+static void metrics_are_for_this_host_or_for_those_named(void **state)
+{
+    (void)state;
+    struct load l = right("listen http://:8080\nmetrics http://127.0.0.1:9100\nsite * -> a:1\n");
+    assert_int_equal(l.snapshot->metrics.addr.family, ADDR_IP4);
+    assert_int_equal(l.snapshot->metrics.addr.port, 9100);
+    assert_null(l.snapshot->metrics.access);
+    assert_int_equal(l.snapshot->listener_count, 1);
+    end(&l);
+    l = right("listen http://:8080\nmetrics http://[::1]:9100\nsite * -> a:1\n");
+    end(&l);
+    l = right("listen http://:8080\nmetrics http://:9100 {\n deny from 10.0.0.1\n"
+              " allow from 10.0.0.0/8\n}\nsite * -> a:1\n");
+    const struct access_rule *rule;
+    struct addr client = {0};
+    assert_true(addr_parse_ip(STR("10.0.0.1"), &client));
+    assert_false(access_list_admits(l.snapshot->metrics.access, &client, &rule));
+    assert_int_equal(rule->where.line, 3);
+    assert_true(addr_parse_ip(STR("10.0.0.2"), &client));
+    assert_true(access_list_admits(l.snapshot->metrics.access, &client, &rule));
+    assert_true(addr_parse_ip(STR("127.0.0.1"), &client));
+    assert_false(access_list_admits(l.snapshot->metrics.access, &client, &rule));
+    end(&l);
+    l = right("listen http://:8080\nsite * -> a:1\n");
+    assert_int_equal(l.snapshot->metrics.addr.family, ADDR_NONE);
+    end(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(metrics_are_for_this_host_or_for_those_named),
         cmocka_unit_test(every_wrong_file_is_told_as_expected),
         cmocka_unit_test(five_lines_are_a_whole_configuration),
         cmocka_unit_test(inner_words_replace_outer_ones_wherever_they_stand),
