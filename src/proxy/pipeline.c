@@ -176,6 +176,7 @@ static enum verdict find_route(struct exchange *x)
     x->record.route = route->pattern;
     x->record.route_where = route->where;
     decide(x, ACCESS_STAGE_ROUTE, STR("route"), route->pattern, &route->where);
+    query.trace = NULL; /* what other readings pass over was no near miss */
     return x->conf->paths_loose ? VERDICT_NEXT : judge_readings(x, &query);
 }
 
@@ -534,7 +535,7 @@ static const struct phase {
     {"log", phase_log},         /* always, one record */
 };
 
-enum { PHASE_SERVE = 3, PHASE_FORWARD = 5, PHASE_RESPOND = 6, PHASE_LOG = 7 };
+enum { PHASE_ADMIT = 2, PHASE_SERVE = 3, PHASE_FORWARD = 5, PHASE_RESPOND = 6, PHASE_LOG = 7 };
 
 static void pipeline_run(struct exchange *x)
 {
@@ -589,9 +590,9 @@ enum verdict pipeline_decide(struct exchange *x, const struct parse_error *bad)
     return body_too_large(x) ? refuse_body(x) : VERDICT_NEXT;
 }
 
-struct str pipeline_phase(const struct exchange *x)
+bool pipeline_routed(const struct exchange *x)
 {
-    return str_from_z(phases[x->phase].name);
+    return x->phase >= PHASE_ADMIT;
 }
 
 bool pipeline_admitted(const struct exchange *x)

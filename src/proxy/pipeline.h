@@ -28,8 +28,8 @@ void pipeline_half_closed(struct exchange *x);
  * beforehand how long the body is that would follow.
  */
 enum verdict pipeline_decide(struct exchange *x, const struct parse_error *bad);
-/* After it: the name of the phase that answered, and whether the request was let in by `admit`. */
-struct str pipeline_phase(const struct exchange *x);
+/* After it: whether `route` and whether `admit` let the request go on. */
+bool pipeline_routed(const struct exchange *x);
 bool pipeline_admitted(const struct exchange *x);
 
 /* The codec has forgotten it: writes the record and ends the exchange. */

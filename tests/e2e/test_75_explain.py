@@ -172,6 +172,10 @@ TABLE = [
     ("GET", "/only/exact%00", {}),
     ("GET", "/only\\exact", {}),
     ("GET", "/%zz", {}),
+    ("GET", "/admin;a/x", {}),
+    ("GET", "/admin%2fx", {"source": "127.0.0.5"}),
+    ("GET", "/%2561dmin/x", {}),
+    ("GET", "/ADMIN/x", {"source": "127.0.0.5"}),
     ("TRACE", "/only/exact", {}),
     ("BREW", "/only/exact", {}),
     ("GET", "/only/exact?" + BIG, {}),
@@ -338,3 +342,178 @@ def test_the_state_of_origins_is_told(portcullis, origin):
     told = explain(p, "GET", "/one/x", {}, *control)
     assert told["outcome"]["origin"] == f"127.0.0.1:{dead}"
     assert "none is ready" in lines(told, "origin", "choice")[0]["text"]
+
+
+# ---- explain: its words ----
+
+WORDS = """listen http://127.0.0.1:8080 https://127.0.0.1:8443 http://127.0.0.3:8081
+state state
+tls localhost.pem localhost.key
+site www.example.com localhost {
+    http serve
+    /api/* -> localhost:1 {
+        when method GET
+        when not query debug
+    }
+    /Reports -> localhost:1
+    /data/ -> localhost:1
+    /deep/* -> localhost:1 { strip; header request set Api-Key abc; header request remove Accept }
+    /* -> files public {
+        deny from 10.6.0.0/16
+    }
+}
+site other.example.com { tls off; /* -> respond 200 }
+"""
+
+
+@pytest.fixture
+def explained(folder, certs):
+    """explained(words): the JSON of an explanation of WORDS."""
+    (folder / "x.conf").write_text(WORDS)
+    for kind in ("pem", "key"):
+        (folder / f"localhost.{kind}").write_bytes((certs.dir / f"localhost.{kind}").read_bytes())
+    (folder / "public").mkdir()
+    (folder / "public" / "a.txt").write_text("a")
+
+    def run(*words, json_too=True):
+        done = cli("explain", "-c", "x.conf", *(["--json"] if json_too else []), *words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if json_too else done.stdout
+
+    return run
+
+
+def said(told, stage, what):
+    return [(line["text"], line.get("at")) for line in lines(told, stage, what)]
+
+
+def test_a_name_and_its_addresses_are_told(explained):
+    told = explained("GET", "http://localhost:8080/")
+    assert ("localhost is 127.0.0.1, an address of this machine", None) in said(told, "name", "ours")
+    told = explained("GET", "http://192.0.2.7:8080/")
+    assert "192.0.2.7, no address of this machine" in said(told, "name", "elsewhere")[0][0]
+    assert said(told, "listener", "taken for granted")
+    told = explained("GET", "http://nothing.invalid:8080/")
+    assert said(told, "name", "unresolved")[0][0].startswith("nothing.invalid: ")
+
+
+def test_the_listener_is_the_one_that_the_address_reaches(explained):
+    assert said(explained("GET", "http://127.0.0.1:8080/"), "listener", "listener") == \
+        [("http://127.0.0.1:8080", "x.conf:1")]
+    told = explained("GET", "http://127.0.0.1:9/")
+    assert told["outcome"] == {"action": "none", "status": 0}
+    assert "no listener has port 9" in said(told, "listener", "nobody")[0][0]
+    told = explained("GET", "http://127.0.0.1:8443/")
+    assert "this port speaks HTTPS" in said(told, "listener", "nobody")[0][0]
+    told = explained("GET", "https://127.0.0.1:8080/")
+    assert "this port speaks plain HTTP" in said(told, "listener", "nobody")[0][0]
+
+
+def test_the_certificate_and_its_end_are_told(explained):
+    told = explained("GET", "https://localhost:8443/")
+    assert said(told, "tls", "name") == [("the client asks for localhost", None)]
+    assert said(told, "tls", "site") == [("www.example.com", "x.conf:4")]
+    certificate = said(told, "tls", "certificate")[0][0]
+    assert certificate.startswith("ECDSA P-256, good for ") and " localhost 127.0.0.1" in certificate
+    assert said(told, "tls", "warning") == []
+    told = explained("GET", "https://www.example.com:8443/")
+    assert said(told, "tls", "warning") == \
+        [("the certificate is not for www.example.com: clients refuse it", None)]
+    told = explained("GET", "https://unknown.example:8443/")
+    assert "unrecognized_name" in said(told, "tls", "refused")[0][0]
+    assert told["outcome"]["action"] == "none"
+
+
+def test_what_nearly_matched_is_told_with_the_line_that_failed(explained):
+    told = explained("POST", "http://localhost:8080/api/x")
+    assert said(told, "route", "passed over") == \
+        [("/api/*: 'when method GET' does not hold", "x.conf:7")]
+    assert said(told, "route", "matched") == [("/*, the longest prefix that fits", "x.conf:13")]
+    told = explained("GET", "http://localhost:8080/api/x?debug")
+    assert said(told, "route", "passed over") == \
+        [("/api/*: 'when not query debug' does not hold", "x.conf:8")]
+    told = explained("GET", "http://localhost:8080/reports")
+    assert said(told, "route", "nearly") == \
+        [("/Reports differs in capital and small letters, which count", "x.conf:10")]
+    told = explained("GET", "http://localhost:8080/data")
+    assert said(told, "route", "nearly") == [("/data/ would take /data/, with a last slash", "x.conf:11")]
+    told = explained("GET", "http://localhost:8080/Reports/")
+    assert said(told, "route", "nearly") == \
+        [("/Reports would take /Reports, without a last slash", "x.conf:10")]
+
+
+def test_lists_files_and_rewrites_are_told(explained):
+    told = explained("GET", "http://localhost:8080/a.txt", "--from", "10.6.1.1")
+    assert said(told, "admit", "refused") == \
+        [("route access: a deny line names this address", "x.conf:14")]
+    told = explained("GET", "http://localhost:8080/a.txt")
+    assert said(told, "admit", "allowed") == [("route access", "x.conf:14")]
+    assert said(told, "serve", "target") == [("files", "x.conf:13")]
+    assert said(told, "serve", "file")[0][0].endswith("/public/a.txt")
+    told = explained("GET", "http://localhost:8080/b.txt")
+    assert said(told, "serve", "file")[0][0].startswith("none below ")
+    assert told["outcome"]["status"] == 404 and told["outcome"]["refused_by"] == "files"
+    told = explained("GET", "http://localhost:8080/deep/x?pin=1234", "-H", "Accept: text/html")
+    assert said(told, "prepare", "stripped") == [("/deep/x becomes /x", "x.conf:12")]
+    assert said(told, "prepare", "line") == [("GET /x?pin=***", None)]
+    assert said(told, "prepare", "removed") == [("Accept", "x.conf:12")]
+    assert ("Location: /here becomes /deep/here", None) in said(told, "answer", "changed")
+
+
+def test_secrets_are_masked_and_terminals_are_safe(explained):
+    words = ("GET", "http://localhost:8080/deep/x?pin=1234", "-H", "Authorization: Basic c2VjcmV0",
+             "-H", "Cookie: id=secret", "-H", "X-Odd: a\u202eb", "-H", "X-Auth-Token: secret")
+    for text in (explained(*words, json_too=False), json.dumps(explained(*words))):
+        for secret in ("c2VjcmV0", "secret", "1234", "abc"):
+            assert secret not in text
+    told = explained(*words)
+    by = {line["text"]: (line.get("by"), line.get("at")) for line in lines(told, "prepare", "field")}
+    assert by["Authorization: ***"] == ("client", None)
+    assert by["Api-Key: ***"] == ("header line", "x.conf:12")
+    assert by["X-Forwarded-Prefix: /deep"] == ("portcullis", None)
+    assert "\\u202e" in explained(*words, json_too=False)
+    told = explained("GET", "http://localhost:8080/\x1b[31m")
+    assert told["outcome"]["status"] == 400
+    assert "\x1b" not in explained("GET", "http://localhost:8080/\x1b[31m", json_too=False)
+
+
+def test_people_and_programs_are_told_the_same(explained):
+    words = ("POST", "http://localhost:8080/deep/x", "-d", "four")
+    told, text = explained(*words), explained(*words, json_too=False)
+    assert [s["stage"] for s in told["stages"]] == \
+        [line.split(". ")[1] for line in text.split("\n") if line[:2].strip().isdigit()]
+    for stage in told["stages"]:
+        for line in stage["lines"]:
+            if not line["text"].startswith(("X-Request-Id", "Date")):
+                assert line["text"] in text
+    assert text.endswith("It is forwarded by the route /deep/* [x.conf:12] to localhost:1.\n")
+
+
+def test_wrong_words_are_told(folder):
+    (folder / "x.conf").write_text("listen http://127.0.0.1:8080\nstate state\nsite * -> respond 200\n")
+    for words, why in ((("GET", "/x"), "a URL begins with http:// or https://"),
+                       (("G T", "http://localhost/"), "this is no method"),
+                       (("GET", "http://localhost/", "--from", "me"), "--from wants an IP address"),
+                       (("GET", "http://localhost/", "-H", "x"), "a header is written as"),
+                       (("GET",), "wants METHOD URL")):
+        done = cli("explain", "-c", "x.conf", *words, cwd=folder)
+        assert done.returncode != 0 and why in done.stderr, done.stderr
+    (folder / "x.conf").write_text("nonsense\n")
+    done = cli("explain", "-c", "x.conf", "GET", "http://localhost/", cwd=folder)
+    assert done.returncode == 2 and "portcullis check tells them" in done.stderr
+    assert not (folder / "state").exists()
+
+
+def test_nothing_is_sent_and_nothing_counted(portcullis, origin):
+    o = origin()
+    p = portcullis(f"site * -> 127.0.0.1:{o.port}\n")
+    before = p.status()
+    for more in (("-c", p.conf), ("--control", p.dir / "state" / "control.sock")):
+        for _ in range(3):
+            assert explain(p, "GET", "/", {}, *more)["outcome"]["action"] == "forward"
+    assert o.connections == 0
+    after = p.status()
+    for name in ("requests", "accepted", "exchanges", "refused"):
+        assert before.get(name) == after.get(name)
+    assert p.log_lines() == []
+    assert p.get().status == 200 and o.connections == 1
