@@ -325,7 +325,8 @@ class Portcullis:
     # -- the log
 
     def log_lines(self):
-        return self.log.read_text("utf-8").splitlines() if self.log.exists() else []
+        """Whole ones: the last may be being written."""
+        return self.log.read_text("utf-8").split("\n")[:-1] if self.log.exists() else []
 
     def log_records(self):
         return [json.loads(line) for line in self.log_lines()]
