@@ -413,6 +413,7 @@ static void write_metrics(void *user, struct text *out)
                                            .threads = w->threads,
                                            .thread_count = w->thread_count,
                                            .snapshot = w->snapshot,
+                                           .origins = w->origins,
                                            .log = w->log,
                                            .logs = w->logs,
                                            .log_count = w->log_count,

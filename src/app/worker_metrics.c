@@ -1,7 +1,9 @@
 #include "app/worker_metrics.h"
 
+#include "app/origin_metrics.h"
 #include "app/process_facts.h"
 #include "app/worker_thread.h"
+#include "base/clock.h"
 #include "base/pages.h"
 #include "observe/log_thread.h"
 #include "observe/metrics_text.h"
@@ -359,6 +361,7 @@ void worker_metrics_write(const struct worker_metrics *m, struct text *out)
     write_bytes(out, &list);
     write_histograms(out, &list);
     write_connections(out, m);
+    origin_metrics_write(m->origins, clock_mono_ms(), out);
     write_certificates(out, m->snapshot, list.places);
     write_logs(out, m);
     free_series(&list);

@@ -6,6 +6,7 @@
 
 struct log_thread;
 struct metrics;
+struct origin_registry;
 struct process_facts;
 struct snapshot;
 struct text;
@@ -20,6 +21,7 @@ struct worker_metrics {
     const struct worker_thread *threads;
     unsigned thread_count;
     struct snapshot *snapshot; /* the latest; NULL: nothing is served yet */
+    struct origin_registry *origins;
     struct log_thread *log;
     const struct front_log *logs; /* which log is in which slot */
     unsigned log_count;

@@ -95,6 +95,7 @@ void origin_use(struct origin *origin)
 {
     origin->in_use++;
     atomic_fetch_add_explicit(&origin->shared->in_use, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&origin->shared->requests, 1, memory_order_relaxed);
 }
 
 void origin_leave(struct origin *origin)

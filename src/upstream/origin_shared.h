@@ -37,7 +37,7 @@ struct origin_shared {
     _Atomic uint64_t rests_until_ms; /* 0: it does not rest */
     _Atomic uint64_t last_failed_ms;
     _Atomic uint64_t slow_from_ms; /* its share of new requests grows from here on */
-    _Atomic uint64_t requests;     /* connections that were taken for one */
+    _Atomic uint64_t requests;     /* connections that were taken or begun for one */
     _Atomic uint64_t failed;       /* of them, and of attempts to connect */
     _Atomic uint64_t ports_out;    /* connects for which no local port was left (EADDRNOTAVAIL) */
     /* Under the registry's mutex. */

@@ -134,6 +134,32 @@ def test_connections_handshakes_and_certificates_are_told(served, certs):
     wait_for(lambda: get(scrape(served.metrics), "portcullis_connections") == 0, "all closed")
 
 
+def test_the_state_of_each_origin_is_told(portcullis, origin):
+    port, dead, good = free_port(), free_port(), origin()
+    p = portcullis(f"""
+metrics http://127.0.0.1:{port}
+rest 1h
+site * {{
+  /good -> 127.0.0.1:{good.port}
+  /dead -> 127.0.0.1:{dead}
+  /never -> 127.0.0.1:{free_port()}
+}}
+""")
+    assert not [1 for n, _ in scrape(port) if n.startswith("portcullis_origin_state")]
+    p.get("/good")
+    p.get("/dead")
+    s = scrape(port)
+    state = "portcullis_origin_state"
+    assert get(s, state, origin=f"127.0.0.1:{good.port}", state="up") == 1
+    assert get(s, state, origin=f"127.0.0.1:{good.port}") == 1
+    assert get(s, state, origin=f"127.0.0.1:{dead}", state="resting") == 1
+    assert get(s, state, origin=f"127.0.0.1:{dead}") == 1
+    assert get(s, "portcullis_origin_tries_total", origin=f"127.0.0.1:{good.port}") == 1
+    assert get(s, "portcullis_origin_failures_total", origin=f"127.0.0.1:{dead}") >= 1
+    assert get(s, "portcullis_origin_failures_total", origin=f"127.0.0.1:{good.port}") == 0
+    assert len([1 for n, _ in s if n == state]) == 8
+
+
 def test_resumed_handshakes_are_told_apart(served):
     done = subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{served.tls_port}", "-servername",
