@@ -22,6 +22,7 @@ struct entry {
     unsigned generation; /* of the hub, when it was asked last */
     bool asking;         /* a question is on its way */
     bool late;           /* it has been for RESOLVER_STALE_MS */
+    bool failing;        /* the last one got no answer: the next need not wait to find that out */
     struct loop_timer timer;
 };
 
@@ -173,11 +174,13 @@ static void learn(struct entry *entry, const struct hub_question *question)
         entry->good = question->answer;
         entry->good_until_ms = now + ttl_ms;
         entry->failed_until_ms = 0;
+        entry->failing = false;
         return;
     }
     if (question->lasting)
         entry->good.count = 0;
     entry->good_until_ms = 0;
+    entry->failing = true;
     entry->failed_until_ms = now + RESOLVER_FAILED_MS;
     entry->why = question->answer.why;
 }
@@ -283,7 +286,7 @@ static void ask_entry(struct entry *entry, struct resolver_wait *wait)
         tell(wait, &answer);
         return;
     }
-    if (entry->late && entry->good.count != 0) {
+    if ((entry->late || entry->failing) && entry->good.count != 0) {
         struct resolver_answer answer = entry->good;
         tell(wait, &answer);
         return;

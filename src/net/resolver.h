@@ -3,8 +3,8 @@
  * that an answer at hand costs no lock and no look-up. What it does not know it asks the hub.
  *
  * Answers are kept for their TTL (1 s to 5 min), failures for 2 s. While the DNS does not answer,
- * the last good answer is used on (RFC 8767): after RESOLVER_STALE_MS of waiting, then at once.
- * When the DNS says that the name is gone, it is gone.
+ * the last good answer is used on (RFC 8767): after RESOLVER_STALE_MS of waiting, then at once
+ * until it answers again. When the DNS says that the name is gone, it is gone.
  */
 #ifndef PC_NET_RESOLVER_H
 #define PC_NET_RESOLVER_H

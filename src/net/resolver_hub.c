@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "net/dns_channel.h"
 #include "net/hosts.h"
+#include "net/name_notice.h"
 #include "net/resolv_conf.h"
 
 #include <pthread.h>
@@ -44,6 +45,7 @@ struct resolver_hub {
     struct dns_channel *channel; /* NULL: there was no memory for it */
     struct link lookups;
     unsigned lookup_count;
+    struct name_notices notices;
 };
 
 void resolver_hub_hold(struct resolver_hub *hub)
@@ -56,6 +58,7 @@ void resolver_hub_release(struct resolver_hub *hub)
     if (atomic_fetch_sub_explicit(&hub->references, 1, memory_order_acq_rel) != 1)
         return;
     hosts_end(hub->hosts);
+    name_notices_fini(&hub->notices);
     pthread_mutex_destroy(&hub->lock);
     free(hub);
 }
@@ -146,6 +149,7 @@ static void lookup_found(struct lookup *lookup)
 {
     struct resolver_answer answer = {0};
     const struct dns_reply *ip4 = &lookup->ip4, *ip6 = &lookup->ip6;
+    name_found(&lookup->hub->notices, str_from_z(lookup->name));
     unsigned half = RESOLVER_ADDRS_MAX / 2;
     bool ip6_first = ip6->count != 0 && has_route(&ip6->addrs[0]);
     const struct dns_reply *first = ip6_first ? ip6 : ip4, *second = ip6_first ? ip4 : ip6;
@@ -175,7 +179,9 @@ static void lookup_judge(struct lookup *lookup)
         lookup->candidate = 0;
         lookup_ask(lookup);
     } else if (ip4->result == DNS_FAILED || ip6->result == DNS_FAILED) {
-        lookup_fail(lookup, ip4->result == DNS_FAILED ? ip4->why : ip6->why, false);
+        const char *why = ip4->result == DNS_FAILED ? ip4->why : ip6->why;
+        name_failed(&lookup->hub->notices, str_from_z(lookup->name), why, false);
+        lookup_fail(lookup, why, false);
     } else {
         lookup->candidate++;
         lookup_ask(lookup);
@@ -224,6 +230,7 @@ static void lookup_ask(struct lookup *lookup)
     }
     do {
         if (!resolv_conf_candidate(&hub->conf, str_from_z(lookup->name), lookup->candidate, name)) {
+            name_failed(&hub->notices, str_from_z(lookup->name), "no such name", true);
             lookup_fail(lookup, "no such name", true);
             return;
         }

@@ -9,6 +9,7 @@ void origins_init(struct origins *origins, struct loop *loop, struct origin_regi
 
 static void origin_end(struct origins *origins, struct origin *origin)
 {
+    name_watch_end(origin->names);
     pool_fini(&origin->pool);
     origin_shared_give(origins->registry, origin->shared);
     free(origin);
@@ -118,5 +119,6 @@ void origin_succeeded(struct origins *origins, struct origin *origin)
 
 bool origin_rests(const struct origins *origins, const struct origin *origin)
 {
-    return origin_shared_rests(origin->shared, loop_now_ms(origins->loop));
+    return origin_shared_state(origin->shared) != 0 ||
+           origin_shared_rests(origin->shared, loop_now_ms(origins->loop));
 }

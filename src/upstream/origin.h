@@ -8,6 +8,7 @@
 #ifndef PC_UPSTREAM_ORIGIN_H
 #define PC_UPSTREAM_ORIGIN_H
 
+#include "upstream/name_watch.h"
 #include "upstream/origin_shared.h"
 #include "upstream/pool.h"
 
@@ -23,6 +24,7 @@ struct origin {
     uint64_t closed_early_ms; /* when it last closed a connection that had just been used; or 0 */
     struct addr good;         /* the address that answered last, or family ADDR_NONE */
     struct pool pool;
+    struct name_watch *names; /* of an origin that is a name, once a connection was kept */
 };
 
 /* A power of two; ten thousand routes make chains of ten. */

@@ -112,6 +112,17 @@ void pool_fini(struct pool *pool)
     timer_clear(&pool->timer);
 }
 
+void pool_sift(struct pool *pool, bool (*keep)(void *user, const struct addr *peer), void *user)
+{
+    struct link *link = pool->idle.next;
+    while (link != &pool->idle) {
+        struct origin_conn *conn = LIST_OF(link, struct origin_conn, idle);
+        link = link->next;
+        if (!keep(user, &conn->peer))
+            pool_close(pool, conn);
+    }
+}
+
 void pool_add(struct pool *pool, struct origin_conn *conn, uint32_t max, uint32_t idle_ms)
 {
     while (pool->count >= max)

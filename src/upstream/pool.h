@@ -31,6 +31,9 @@ void pool_add(struct pool *pool, struct origin_conn *conn, uint32_t max, uint32_
 /* The one used last, if it was used within `idle_ms_max` (0: whenever) and looks alive; or NULL. */
 struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max);
 
+/* Closes those for which `keep` says no. */
+void pool_sift(struct pool *pool, bool (*keep)(void *user, const struct addr *peer), void *user);
+
 /* A connection over an open stream; NULL without memory, then the stream is still the caller's. */
 struct origin_conn *pool_conn_new(struct stream *stream) __attribute__((warn_unused_result));
 /* Closes its stream and frees it. */

@@ -305,11 +305,24 @@ void upstream_discard(struct upstreams *upstreams, struct origin_conn *conn)
     pool_conn_end(conn);
 }
 
+/* Of an origin that is a name: is its address still one of the name's, as far as we know? */
+static bool has_its_name(struct upstreams *upstreams, const struct origin_conn *conn,
+                         const struct origin_conf *to)
+{
+    struct origin *origin = conn->origin;
+    if (to->addr.family != ADDR_NONE)
+        return true;
+    if (origin->names == NULL)
+        origin->names = name_watch_new(upstreams->resolver, to->host, &origin->pool);
+    return origin->names == NULL || name_watch_keep(origin->names, &conn->peer);
+}
+
 void upstream_give(struct upstreams *upstreams, struct origin_conn *conn,
                    const struct upstream_conf *conf)
 {
     if (conn->bound || conf->keepalive_max == 0 || conf->keepalive_idle_ms == 0 ||
-        stream_backlog(conn->stream) != 0) {
+        stream_backlog(conn->stream) != 0 ||
+        !has_its_name(upstreams, conn, &conf->origins[conn->origin_index])) {
         upstream_discard(upstreams, conn);
         return;
     }
