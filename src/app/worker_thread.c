@@ -4,6 +4,7 @@
 #include "net/loop.h"
 #include "net/resolver.h"
 #include "proxy/snapshot.h"
+#include "upstream/health.h"
 #include "upstream/name_check.h"
 
 #include <errno.h>
@@ -37,19 +38,41 @@ static void wake_main(const struct worker_thread *t)
         return;
 }
 
-/* One thread asks; the others would only warn of the same. */
-static void check_names(struct worker_thread *t, const struct snapshot *s)
+static void each_upstream(const struct snapshot *s,
+                          void (*each)(struct worker_thread *t, const struct upstream_conf *conf),
+                          struct worker_thread *t)
 {
-    if (t->conf.thread != 0)
-        return;
-    name_check_end(t->names);
-    t->names = name_check_new(t->resolver);
-    for (size_t i = 0; i < s->site_count && t->names != NULL; i++)
+    for (size_t i = 0; i < s->site_count; i++)
         for (size_t n = 0; n < s->sites[i]->route_count; n++)
             for (const struct target *target = &s->sites[i]->routes[n].target; target != NULL;
                  target = target->otherwise)
                 if (target->upstream != NULL)
-                    name_check_add(t->names, target->upstream);
+                    each(t, target->upstream);
+}
+
+static void check_names(struct worker_thread *t, const struct upstream_conf *conf)
+{
+    name_check_add(t->names, conf);
+}
+
+static void check_health(struct worker_thread *t, const struct upstream_conf *conf)
+{
+    health_add(t->health, conf);
+}
+
+/* One thread looks at the origins and their names for all. Afterwards nothing of the configuration
+ * before is in use here. */
+static void look_at_origins(struct worker_thread *t, const struct snapshot *s)
+{
+    if (t->conf.thread != 0)
+        return;
+    health_begin(t->health);
+    each_upstream(s, check_health, t);
+    health_commit(t->health);
+    name_check_end(t->names);
+    t->names = name_check_new(t->resolver);
+    if (t->names != NULL)
+        each_upstream(s, check_names, t);
 }
 
 static void make_call(struct call *call)
@@ -59,8 +82,8 @@ static void make_call(struct call *call)
     case CALL_USE:
         front_set_logs(t->front, call->logs, call->log_count);
         front_use(t->front, call->snapshot);
+        look_at_origins(t, call->snapshot);
         atomic_store(&t->in_use, call->snapshot->generation);
-        check_names(t, call->snapshot);
         break;
     case CALL_LISTEN:
         if (!front_listen(t->front, &call->addr, call->flag, call->fd))
@@ -79,6 +102,7 @@ static void make_call(struct call *call)
     case CALL_END:
         name_check_end(t->names);
         t->names = NULL;
+        health_end(t->health);
         front_end(t->front);
         t->front = NULL;
         loop_stop(t->loop);
@@ -135,6 +159,10 @@ bool worker_thread_start(struct worker_thread *t)
     t->conf.resolver = t->resolver;
     t->front = front_new(&t->conf);
     if (t->front == NULL)
+        return false;
+    const struct health_conf health = {
+        .loop = t->loop, .resolver = t->resolver, .origins = t->conf.origins};
+    if (t->conf.thread == 0 && (t->health = health_new(&health)) == NULL)
         return false;
     t->running = pthread_create(&t->thread, NULL, thread_main, t) == 0;
     return t->running;

@@ -16,6 +16,7 @@ struct worker_thread {
     struct loop *loop;
     struct front *front;
     struct resolver *resolver;
+    struct health *health;    /* the first thread's: looks at origins */
     struct name_check *names; /* the first thread's: warns of names that do not resolve */
     pthread_t thread;
     bool running;

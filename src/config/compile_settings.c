@@ -283,6 +283,10 @@ static void reset_source(struct settings *s, const struct settings *first)
 {
     s->source = first->source;
 }
+static void reset_check(struct settings *s, const struct settings *first)
+{
+    s->check = first->check;
+}
 
 static const struct {
     struct str name;
@@ -295,6 +299,7 @@ static const struct {
     {STR_INIT("cache"), reset_cache},     {STR_INIT("verify"), reset_verify},
     {STR_INIT("insecure"), reset_verify}, {STR_INIT("sni"), reset_sni},
     {STR_INIT("cert"), reset_cert},       {STR_INIT("source"), reset_source},
+    {STR_INIT("check"), reset_check},
 };
 
 static void reset_one(struct compile *c, const struct word *name)

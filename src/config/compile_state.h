@@ -49,8 +49,8 @@ struct settings {
     const struct statement *index, *fallback, *cache;
     bool listing;
     /* upstream_conf */
-    const struct statement *verify, *cert, *source; /* verify: or insecure */
-    unsigned verify_level;                          /* where it stands */
+    const struct statement *verify, *cert, *source, *check; /* verify: or insecure */
+    unsigned verify_level;                                  /* where it stands */
     struct str sni;
     uint32_t connect_ms, keepalive_max, keepalive_idle_ms, rest_ms, rest_after, retry_max;
     /* site */

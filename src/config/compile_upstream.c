@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "config/compile_check.h"
 #include "config/compile_tls.h"
 #include "config/hints.h"
 #include "config/nearest.h"
@@ -226,6 +227,7 @@ static struct upstream_conf *new_conf(struct compile *c, const struct settings *
         .rest_ms = settings->rest_ms,
         .rest_after = settings->rest_after,
         .retry_max = settings->retry_max,
+        .check = compile_check(c, settings),
     };
     conf->origins = arena_array(compile_arena(c), origins, sizeof *conf->origins);
     if (conf->origins == NULL) {

@@ -1,5 +1,6 @@
 /* The table of directive.h. Its order is that of the reference. */
 #include "config/compile_access.h"
+#include "config/compile_check.h"
 #include "config/compile_expect.h"
 #include "config/compile_file.h"
 #include "config/compile_header.h"
@@ -39,7 +40,8 @@ const struct directive directives[] = {
      "include sites/*.conf", NULL},
     {"reset", "NAME…", S | R, LIST, 0, "", "forgets what outer levels say",
      "Of lists: allow and deny (both), header, error, log_show; and of what has no word for none: "
-     "timeout, index, fallback, cache, verify, sni, cert, source. It stands before the lines that "
+     "timeout, index, fallback, cache, verify, sni, cert, source, check. It stands before the "
+     "lines that "
      "begin anew.",
      "reset allow", compile_settings_reset},
     {"state", "DIR", F, 0, 0, "/var/lib/portcullis for root",
@@ -207,6 +209,15 @@ const struct directive directives[] = {
     {"keepalive", "N [idle DURATION] | off", PLACE_ANY, 0, 0, "64 idle 30s",
      "idle connections kept to an origin, per thread", NULL, "keepalive 16 idle 10s",
      compile_settings_keepalive},
+    {"check", "PATH|tcp every DURATION [(timeout DURATION | expect STATUSES | fall N | rise N)…]",
+     PLACE_ANY, 0, 0, "off; timeout 2s expect 200-399 fall 3 rise 2",
+     "looks at the origins at intervals",
+     "Once per origin, however many routes use it: a GET of the path on a connection of its own, "
+     "with the origin's own name as Host (or that of host NAME), which must be answered with such "
+     "a status and end, all within the timeout. tcp: a connect, with TLS where the origin has it. "
+     "After fall failures in a row an origin is down and gets no requests, unless all of the "
+     "route's are, until rise checks in a row were well.",
+     "check /healthz every 5s expect 200 fall 2", compile_check_line},
     {"rest", "DURATION [after N]", PLACE_ANY, 0, 0, "2s after 1",
      "how long a failing origin is left alone", "after: so many failures in a row.",
      "rest 10s after 3", compile_settings_rest},

@@ -185,7 +185,6 @@ static const struct hint hints[] = {
     {STR_INIT("auth"), "passwords are not asked for yet; allow and deny judge addresses", NULL},
     {STR_INIT("methods"), "here 'when method GET …' in a route", NULL},
     {STR_INIT("balance"), "several origins take turns: /* -> a:80 b:80", NULL},
-    {STR_INIT("check"), "origins are not probed yet; a failing one rests: rest DURATION", NULL},
     {STR_INIT("connections"), "not limited yet; idle ones are kept by: keepalive N", NULL},
     {STR_INIT("metrics"), "here a command: portcullis status --json", NULL},
     {STR_INIT("geoip"), "countries are not known yet; allow and deny judge addresses", NULL},

@@ -97,6 +97,15 @@ bool value_status(struct str s, unsigned *status)
     return true;
 }
 
+bool value_statuses(struct str s, unsigned *first, unsigned *last)
+{
+    size_t dash = str_find_byte(s, '-');
+    if (dash == SIZE_MAX)
+        return value_status(s, first) && value_status(s, last);
+    return value_status(str_sub(s, 0, dash), first) && value_status(str_skip(s, dash + 1), last) &&
+           *first <= *last;
+}
+
 /* --- names and addresses ------------------------------------------------------------------------
  */
 
@@ -274,6 +283,12 @@ static bool fits_status(struct str s)
 {
     unsigned status;
     return value_status(s, &status);
+}
+
+static bool fits_statuses(struct str s)
+{
+    unsigned first, last;
+    return value_statuses(s, &first, &last);
 }
 
 static bool fits_cidr(struct str s)
@@ -506,6 +521,7 @@ const struct value_type value_types[] = {
     {"N", "a number", fits_number, hint_number, "4"},
     {"PORT", "a port from 1 to 65535", fits_port, hint_number, "8443"},
     {"STATUS", "a status from 100 to 599", fits_status, NULL, "404"},
+    {"STATUSES", "a status, or two such as 200-399", fits_statuses, NULL, "200-399"},
     {"CIDR", "an address or network such as 10.0.0.0/8", fits_cidr, hint_cidr, "10.0.0.0/8"},
     {"IP", "an IP address", fits_ip, NULL, "10.0.0.1"},
     {"ADDRESS", "an address such as https://:8443", fits_address, hint_address, "https://:8443"},

@@ -22,6 +22,9 @@ bool value_switch(struct str s, bool *on) __attribute__((warn_unused_result));
 bool value_port(struct str s, uint16_t *port) __attribute__((warn_unused_result)); /* 1 to 65535 */
 bool value_status(struct str s, unsigned *status)
     __attribute__((warn_unused_result)); /* 100 to 599 */
+/* `200` or `200-399`: from the first to the last. */
+bool value_statuses(struct str s, unsigned *first, unsigned *last)
+    __attribute__((warn_unused_result));
 
 /* `host` without brackets; for `unix:` the path. */
 struct value_address {

@@ -15,7 +15,7 @@
  *                   answer: `Content-Length: 0`; to HEAD and in a 304 the declared length, if there
  *                   is one; nothing in 1xx and 204
  *
- * `close` writes `Connection: close`, in requests too; an answer whose `version` is 10 and that
+ * `close` of an answer writes `Connection: close`; an answer whose `version` is 10 and that
  * does not close says `Connection: keep-alive`. So `version` of an answer is the client's, and the
  * line always says HTTP/1.1 (RFC 9110 2.5).
  */

@@ -10,6 +10,7 @@
 #include "net/addr.h"
 #include "net/stream.h"
 
+struct check_conf;
 struct tls_client_conf;
 
 /* Origins of one upstream; a bit set of those tried fits a word. */
@@ -35,9 +36,10 @@ struct upstream_conf {
     uint32_t connect_ms;                       /* to one origin, name and TLS included */
     uint32_t keepalive_max, keepalive_idle_ms; /* idle connections per origin and thread; 0: off */
     uint32_t rest_ms,
-        rest_after;             /* a failing origin rests after N failures in a row; 0 ms: never */
-    uint32_t retry_max;         /* further origins; 0: off */
-    const struct addr *sources; /* local addresses, or NULL */
+        rest_after;     /* a failing origin rests after N failures in a row; 0 ms: never */
+    uint32_t retry_max; /* further origins; 0: off */
+    const struct check_conf *check; /* how the origins are looked at, or NULL */
+    const struct addr *sources;     /* local addresses, or NULL */
     unsigned source_count;
     uint64_t identity; /* of the list of origins: keeps the round-robin place over reloads */
 };

@@ -185,3 +185,173 @@ def test_when_all_rest_all_are_tried_and_none_answers_says_when_to_come_again(po
     back = origin(named("back"), port=ports[1])
     assert [p.get().text for _ in range(5)] == ["back"] * 5
     assert len(back.requests) == 5
+
+
+# --- checks ---------------------------------------------------------------------------------
+
+
+class Patient:
+    """An origin whose /healthz and whose other answers can be told to fail; each counts."""
+
+    def __init__(self, name):
+        self.name, self.well, self.serves, self.checks, self.served = name, True, True, 0, 0
+
+    def __call__(self, conn):
+        while (request := conn.read_request()) is not None:
+            if request.target == b"/healthz":
+                self.checks += 1
+                conn.answer(200 if self.well else 503, self.name)
+            else:
+                self.served += 1
+                conn.answer(200 if self.serves else 500, self.name)
+
+
+CHECK = "check /healthz every 100ms timeout 500ms fall 2 rise 2"
+
+
+def test_an_origin_that_fails_its_check_gets_no_requests_until_it_is_well(portcullis, origin):
+    a, b = Patient("a"), Patient("b")
+    one, two = origin(a), origin(b)
+    p = portcullis("workers 2\n" + routes(one, two, block=CHECK))
+    wait_for(lambda: a.checks > 2 and b.checks > 2, "checks")
+    assert {p.get().text for _ in range(16)} == {"a", "b"}
+    a.well = False
+    p.wait_stderr(f"origin 127.0.0.1:{one.port} is down: 2 checks (/healthz) in a row failed: "
+                  "it answered 503")
+    a.served = 0
+    assert {p.get().text for _ in range(20)} == {"b"} and a.served == 0
+    # It goes on being looked at; what a reload leaves as it was is not forgotten.
+    assert p.reload().returncode == 0
+    assert {p.get().text for _ in range(20)} == {"b"} and a.served == 0
+    a.well = True
+    p.wait_stderr(f"origin 127.0.0.1:{one.port} is up again: 2 checks (/healthz) in a row were well")
+    wait_for(lambda: p.get().text == "a", "the origin to be used again")
+    assert p.stderr().count("is down") == p.stderr().count("is up again") == 1
+
+
+def test_an_origin_is_checked_once_however_many_use_it(portcullis, origin):
+    """Three threads, two sites, four routes: one check per interval."""
+    a = Patient("a")
+    o = origin(a)
+    site = "".join(f"/{n}/* -> 127.0.0.1:{o.port}\n" for n in range(4))
+    p = portcullis(f"workers 3\ncheck /healthz every 200ms\n"
+                   f"site a.test {{\n{site}}}\nsite b.test {{\n{site}}}\n")
+    for n in range(4):
+        p.get(f"/{n}/", host="a.test"), p.get(f"/{n}/", host="b.test")
+    a.checks, began = 0, time.monotonic()
+    time.sleep(2)
+    assert a.checks <= (time.monotonic() - began) / 0.2 + 1
+    assert a.checks >= 5
+    # A check that leaves the file stops.
+    assert p.reload(f"workers 3\nsite a.test {{\n{site}}}\n").returncode == 0
+    time.sleep(0.3)
+    a.checks = 0
+    time.sleep(0.6)
+    assert a.checks == 0
+
+
+def test_checks_over_tls_and_of_tcp(portcullis, origin, certs):
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certs.cert("localhost"), certs.key("localhost"))
+    secure = Patient("secure")
+    o = origin(secure, context=context)
+    other = certs.make("elsewhere.test")
+    wrong_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    wrong_context.load_cert_chain(*other)
+    wrong = origin(Patient("wrong"), context=wrong_context)
+    gone = free_port()
+    p = portcullis(f"""
+        verify @CERTS@/ca.pem
+        site a.test {{ /* -> https://localhost:{o.port} {{ {CHECK} }} }}
+        site b.test {{ /* -> https://localhost:{wrong.port} {{ check tcp every 100ms fall 1 }} }}
+        site c.test {{ /* -> 127.0.0.1:{gone} {{ check tcp every 100ms fall 1 }} }}
+        """)
+    wait_for(lambda: secure.checks > 2, "checks over TLS")
+    p.wait_stderr(f"origin https://localhost:{wrong.port} is down: 1 checks (a connect)")
+    p.wait_stderr(f"origin 127.0.0.1:{gone} is down")
+    assert f"localhost:{o.port} is down" not in p.stderr()
+    assert p.get(host="a.test").text == "secure"
+
+
+def test_when_all_are_down_they_are_tried_all_the_same(portcullis, origin):
+    """A check may be wrong; a request that is answered is better than one that is not sent."""
+    a, b = Patient("a"), Patient("b")
+    a.well = b.well = False
+    p = portcullis("workers 1\n" + routes(origin(a), origin(b), block=CHECK))
+    wait_for(lambda: p.stderr().count("is down") == 2, "both to be down")
+    assert {p.get().text for _ in range(20)} <= {"a", "b"}
+    assert {r["status"] for r in p.log_records()} == {200}
+
+
+# --- origins that are frozen, slow, lying, or come and go -----------------------------------
+
+
+def test_a_frozen_origin_costs_nothing_once_its_check_has_seen_it(portcullis, origin):
+    """It takes connections and requests and never answers: tcp would call that well."""
+    frozen_now = threading.Event()
+
+    def script(conn):
+        while conn.read_request() is not None and not frozen_now.is_set():
+            conn.answer(body="a")
+        while conn.fill():
+            pass
+
+    sick, good = origin(script), origin(named("b"))
+    p = portcullis("timeout answer 1s\nrest 10s\n" + routes(
+        sick, good, block="check /healthz every 100ms timeout 200ms fall 2"))
+    load = Load(p, pace=0.002).wait(300)
+    frozen_now.set()
+    began = time.monotonic()
+    p.wait_stderr("is down: 2 checks (/healthz) in a row failed: it did not answer in time")
+    assert time.monotonic() - began < 5
+    load.wait(500).stop()
+    assert not load.failed, load.failed[:5]  # those under way were asked elsewhere after 1 s
+    assert load.slowest < 3
+
+
+def test_an_origin_that_answers_checks_alone_rests(portcullis, origin):
+    """The liar: its check is well, its requests break off. Passive rests keep it out."""
+    def liar(conn):
+        while (request := conn.read_request()) is not None:
+            if request.target != b"/healthz":
+                return
+            conn.answer(body="well")
+
+    bad, good = origin(liar), origin(named("good"))
+    p = portcullis("rest 1s\n" + routes(bad, good, block=CHECK))
+    load = Load(p).wait(1000).stop()
+    assert not load.failed, load.failed[:5]
+    tried = sum(r.target != b"/healthz" for r in bad.requests)
+    assert tried <= 40, tried
+    assert "is down" not in p.stderr()
+
+
+def test_an_origin_that_closes_at_once_and_one_that_flaps_lose_no_get(portcullis, origin):
+    """The first accepts and closes; the second stops and starts ten times under load."""
+    closes, good = origin(lambda conn: None), origin(named("good"))
+    port = free_port()
+    p = portcullis("rest 200ms\n" + routes(closes, port, good, block=CHECK))
+    load = Load(p).wait(200)
+    for _ in range(10):
+        flapping = origin(named("flaps"), port=port)
+        load.wait(60)
+        flapping.stop()
+        load.wait(60)
+    load.stop()
+    assert not load.failed, load.failed[:5]
+    assert load.slowest < 2
+
+
+def test_a_slow_origin_is_slow_and_nothing_else(portcullis, origin):
+    """Slow is not ill: its answers are waited for, and it does not rest."""
+    def slow(conn):
+        while conn.read_request() is not None:
+            time.sleep(0.3)
+            conn.answer(body="slow")
+
+    o = origin(slow)
+    p = portcullis("workers 1\n" + routes(o, origin(named("fast")),
+                                          block="check /healthz every 100ms timeout 2s"))
+    assert {p.get().text for _ in range(8)} == {"slow", "fast"}
+    assert "is down" not in p.stderr()

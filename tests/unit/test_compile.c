@@ -9,6 +9,7 @@
 #include "proxy/route.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_connect.h"
+#include "upstream/check_conf.h"
 #include "upstream/upstream_conf.h"
 
 #include <glob.h>
@@ -267,6 +268,48 @@ static void targets_are_what_they_say(void **state)
     assert_int_equal(r[5].target.upstream->keepalive_max, 0);
     assert_int_equal(r[5].target.upstream->source_count, 1);
     assert_int_equal(l.snapshot->file_root_count, 1);
+    end(&l);
+}
+
+static void checks_are_what_they_say_and_known_by_it(void **state)
+{
+    (void)state;
+    struct load l =
+        right("listen http://:8080\n"
+              "check /healthz every 5s\n"
+              "site a.example {\n"
+              "    /a/* -> localhost:1\n"
+              "    /b/* -> localhost:2\n"
+              "    /c/* -> localhost:1 { check tcp every 50ms rise 1 fall 9 timeout 1s }\n"
+              "    /d/* -> localhost:1 { reset check }\n"
+              "    /e/* -> localhost:1 { host app.example; check /?a=%20 every 1m expect 204 }\n"
+              "    /f/* -> localhost:1 { check /healthz every 5s expect 200-399 }\n"
+              "}\n");
+    const struct route *r = l.snapshot->sites[0]->routes;
+    const struct check_conf *check = r[0].target.upstream->check;
+    assert_false(check->tcp);
+    assert_true(str_eq(check->target, STR("/healthz")));
+    assert_int_equal(check->every_ms, 5000);
+    assert_int_equal(check->timeout_ms, 2000);
+    assert_int_equal(check->status_min, 200);
+    assert_int_equal(check->status_max, 399);
+    assert_int_equal(check->fall, 3);
+    assert_int_equal(check->rise, 2);
+    /* The same words are the same check, whoever says them. */
+    assert_int_equal(check->identity, r[1].target.upstream->check->identity);
+    assert_int_equal(check->identity, r[5].target.upstream->check->identity);
+    check = r[2].target.upstream->check;
+    assert_true(check->tcp);
+    assert_int_equal(check->every_ms, CHECK_EVERY_MIN_MS);
+    assert_int_equal(check->timeout_ms, 1000);
+    assert_int_equal(check->fall, 9);
+    assert_int_equal(check->rise, 1);
+    assert_null(r[3].target.upstream->check);
+    check = r[4].target.upstream->check;
+    assert_true(str_eq(check->target, STR("/?a=%20")));
+    assert_true(str_eq(check->host, STR("app.example")));
+    assert_int_equal(check->status_min, 204);
+    assert_int_equal(check->status_max, 204);
     end(&l);
 }
 
@@ -746,6 +789,7 @@ int main(void)
         cmocka_unit_test(inner_words_replace_outer_ones_wherever_they_stand),
         cmocka_unit_test(header_lines_run_outer_first_and_reset_forgets),
         cmocka_unit_test(targets_are_what_they_say),
+        cmocka_unit_test(checks_are_what_they_say_and_known_by_it),
         cmocka_unit_test(a_site_with_tls_is_on_all_listeners_and_knows_its_port),
         cmocka_unit_test(the_examples_compile),
         cmocka_unit_test(the_portal_compiles),

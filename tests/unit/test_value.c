@@ -83,6 +83,16 @@ static void plain_numbers_know_no_octal(void **state)
     assert_true(value_status(STR("599"), &status));
     assert_false(value_status(STR("600"), &status));
     assert_false(value_status(STR("99"), &status));
+    unsigned last;
+    assert_true(value_statuses(STR("200-399"), &status, &last) && status == 200 && last == 399);
+    assert_true(value_statuses(STR("204"), &status, &last) && status == 204 && last == 204);
+    assert_true(value_statuses(STR("204-204"), &status, &last));
+    assert_false(value_statuses(STR("399-200"), &status, &last));
+    assert_false(value_statuses(STR("200-"), &status, &last));
+    assert_false(value_statuses(STR("-200"), &status, &last));
+    assert_false(value_statuses(STR("200-300-400"), &status, &last));
+    assert_false(value_statuses(STR("99-200"), &status, &last));
+    assert_false(value_statuses(STR("200-600"), &status, &last));
     assert_true(value_switch(STR("on"), &on) && on);
     assert_true(value_switch(STR("off"), &on) && !on);
     assert_false(value_switch(STR("ON"), &on));
