@@ -124,6 +124,146 @@ static void every_answer_of_the_table_passes_or_is_a_502(void **state)
     assert_true(run_cases(PC_SOURCE_DIR "/tests/e2e/cases/responses.json", read_response) >= 145);
 }
 
+/* --- every byte at every place -----------------------------------------------------------------
+ */
+
+#define ALPHA "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#define DIGIT "0123456789"
+/* tchar of RFC 9110 5.6.2 */
+#define TCHAR "!#$%&'*+-.^_`|~" DIGIT ALPHA
+/* pchar and '/' of RFC 3986 3.3 without '%', and what browsers send raw beside it */
+#define PATH "-._~!$&'()*+,;=:@/" DIGIT ALPHA "\"<>[]^`{|}"
+/* SP, HTAB and VCHAR; obs-text is a flag of its own */
+#define TEXT "\t !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" DIGIT ALPHA
+#define HEAD "GET / HTTP/1.1\r\nHost: a\r\n"
+#define BODY "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+struct place {
+    const char *before, *behind;
+    const char *allowed; /* written from the RFCs, not from the program's table */
+    bool obs_text;       /* and 0x80 to 0xff */
+};
+
+static const struct place REQUEST_PLACES[] = {
+    {"", HEAD "\r\n", TCHAR, false},
+    {"G", "T / HTTP/1.1\r\nHost: a\r\n\r\n", TCHAR, false},
+    {"GET", "/ HTTP/1.1\r\nHost: a\r\n\r\n", " ", false},
+    {"GET ", "x HTTP/1.1\r\nHost: a\r\n\r\n", "/", false},
+    {"GET /a", "b HTTP/1.1\r\nHost: a\r\n\r\n", PATH "?", false},
+    {"GET /a%", "5 HTTP/1.1\r\nHost: a\r\n\r\n", "23456789abcdefABCDEF", false},
+    {"GET /a%5", " HTTP/1.1\r\nHost: a\r\n\r\n", "0123456789abdefABDEF", false},
+    {"GET /?", " HTTP/1.1\r\nHost: a\r\n\r\n", PATH "?%\\", false},
+    {"GET /", "HTTP/1.1\r\nHost: a\r\n\r\n", " ", false},
+    {"GET / ", "TTP/1.1\r\nHost: a\r\n\r\n", "H", false},
+    {"GET / HTTP", "1.1\r\nHost: a\r\n\r\n", "/", false},
+    {"GET / HTTP/", ".1\r\nHost: a\r\n\r\n", "1", false},
+    {"GET / HTTP/1", "1\r\nHost: a\r\n\r\n", ".", false},
+    {"GET / HTTP/1.", "\r\nHost: a\r\n\r\n", DIGIT, false},
+    {"GET / HTTP/1.1", "\r\nHost: a\r\n\r\n", "", false},
+    {"GET / HTTP/1.1", "\nHost: a\r\n\r\n", "\r", false},
+    {"GET / HTTP/1.1\r", "\nHost: a\r\n\r\n", "", false},
+    {"GET / HTTP/1.1\r", "Host: a\r\n\r\n", "\n", false},
+    {HEAD, "X: y\r\n\r\n", TCHAR, false},
+    {HEAD "X", "Y: z\r\n\r\n", TCHAR ":", false},
+    {HEAD "X", ": z\r\n\r\n", TCHAR ":", false},
+    {HEAD "X", " z\r\n\r\n", ":", false},
+    {HEAD "X:", "y\r\n\r\n", TEXT, true},
+    {HEAD "X: a", "b\r\n\r\n", TEXT, true},
+    {HEAD "X: y", "\r\n\r\n", TEXT, true},
+    {HEAD "X:", "\r\n\r\n", TEXT, true},
+    {HEAD "X: y", "\nZ: z\r\n\r\n", "\r", false},
+    {HEAD "X: y\r", "\nZ: z\r\n\r\n", "", false},
+    {HEAD "X: y\r", "Z: z\r\n\r\n", "\n", false},
+    {HEAD "X: y\r\n", "\r\n", "", false},
+    {HEAD "X: y\r\n\r", "", "\n", false},
+    {"GET / HTTP/1.1\r\nHost: a", "b\r\n\r\n", "-._" DIGIT ALPHA, false},
+    {"GET / HTTP/1.1\r\nHost: a:8", "\r\n\r\n", DIGIT "\t ", false},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ", "\r\n\r\n123456789", DIGIT, false},
+    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5", "\r\n\r\nhello", "\t ", false},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:", "chunked\r\n\r\n0\r\n\r\n", "\t ", false},
+    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked", "\r\n\r\n0\r\n\r\n", "\t ", false},
+    {BODY, "\r\nhello\r\n0\r\n\r\n", "5", false},
+    {BODY "5", "\r\nhello\r\n0\r\n\r\n", "", false},
+    {BODY "5;a", "b\r\nhello\r\n0\r\n\r\n", TCHAR ";=", false},
+    {BODY "5;a=b", "c\r\nhello\r\n0\r\n\r\n", TCHAR ";", false},
+    {BODY "5;a=\"b", "c\"\r\nhello\r\n0\r\n\r\n", "\t !#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" DIGIT ALPHA,
+     true},
+    {BODY "5;a=\"b\\", "c\"\r\nhello\r\n0\r\n\r\n", TEXT, true},
+    {BODY "5", "\nhello\r\n0\r\n\r\n", "\r", false},
+    {BODY "5\r", "hello\r\n0\r\n\r\n", "\n", false},
+    {BODY "5\r\nhello", "\n0\r\n\r\n", "\r", false},
+    {BODY "5\r\nhello\r", "0\r\n\r\n", "\n", false},
+    {BODY "5\r\nhello\r\n", "\r\n\r\n", "0", false},
+    {BODY "0\r\n", "X: y\r\n\r\n", TCHAR, false},
+    {BODY "0\r\nX", "Y: z\r\n\r\n", TCHAR ":", false},
+    {BODY "0\r\nX: a", "b\r\n\r\n", TEXT, true},
+    {BODY "0\r\nX: y\r", "\r\n", "\n", false},
+    {BODY "0\r\n", "\n", "\r", false},
+    {BODY "0\r\n\r", "", "\n", false},
+};
+
+static const struct place ANSWER_PLACES[] = {
+    {"", "HTTP/1.1 200 OK\r\n\r\n", "", false},
+    {"", "TTP/1.1 200 OK\r\n\r\n", "H", false},
+    {"HTTP/", ".1 200 OK\r\n\r\n", "1", false},
+    {"HTTP/1.", " 200 OK\r\n\r\n", DIGIT, false},
+    {"HTTP/1.1", "200 OK\r\n\r\n", " ", false},
+    {"HTTP/1.1 ", "00 OK\r\n\r\n", "12345", false},
+    {"HTTP/1.1 3", "0 OK\r\n\r\n", DIGIT, false},
+    {"HTTP/1.1 30", " OK\r\n\r\n", DIGIT, false},
+    {"HTTP/1.1 200", "OK\r\n\r\n", " ", false},
+    {"HTTP/1.1 200", "\r\n\r\n", " ", false},
+    {"HTTP/1.1 200 O", "K\r\n\r\n", TEXT, true},
+    {"HTTP/1.1 200 OK", "\nX: y\r\n\r\n", "\r", false},
+    {"HTTP/1.1 200 OK\r", "X: y\r\n\r\n", "\n", false},
+    {"HTTP/1.1 200 OK\r\n", "X: y\r\n\r\n", TCHAR, false},
+    {"HTTP/1.1 200 OK\r\nX", "Y: z\r\n\r\n", TCHAR ":", false},
+    {"HTTP/1.1 200 OK\r\nX: a", "b\r\n\r\n", TEXT, true},
+    {"HTTP/1.1 200 OK\r\nX: y\r", "\nZ: z\r\n\r\n", "", false},
+    {"HTTP/1.1 200 OK\r\nX: y\r\n\r", "", "\n", false},
+    {"HTTP/1.1 200 OK\r\nContent-Length: ", "\r\n\r\n", DIGIT, false},
+};
+
+static void run_places(const struct place *places, size_t count, reader *read)
+{
+    unsigned failed = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t before = strlen(places[i].before), behind = strlen(places[i].behind);
+        for (unsigned c = 0; c < 256; c++) {
+            char bytes[256];
+            bool allowed = c >= 0x80 ? places[i].obs_text
+                                     : c != 0 && strchr(places[i].allowed, (int)c) != NULL;
+            memcpy(bytes, places[i].before, before);
+            bytes[before] = (char)(unsigned char)c;
+            memcpy(bytes + before + 1, places[i].behind, behind);
+            for (size_t step = 1; step < 512; step += 511) {
+                struct arena *arena = arena_new(1 << 20, 4096);
+                struct message message;
+                unsigned status = read(arena, str_from(bytes, before + 1 + behind), step, &message);
+                bool passed = read == read_response ? status < 502 : status == 200;
+                if (passed != allowed) {
+                    print_error("0x%02x behind %s: %u\n", c, places[i].before, status);
+                    failed++;
+                }
+                arena_end(arena);
+            }
+        }
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void every_byte_of_a_request_stands_where_the_grammar_lets_it(void **state)
+{
+    (void)state;
+    run_places(REQUEST_PLACES, sizeof REQUEST_PLACES / sizeof REQUEST_PLACES[0], read_request);
+}
+
+static void every_byte_of_an_answer_stands_where_the_grammar_lets_it(void **state)
+{
+    (void)state;
+    run_places(ANSWER_PLACES, sizeof ANSWER_PLACES / sizeof ANSWER_PLACES[0], read_response);
+}
+
 /* --- limits ----------------------------------------------------------------------------------- */
 
 static unsigned scan_status(const char *bytes, const struct head_limits *limits)
@@ -305,6 +445,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_of_the_table_gets_its_status),
         cmocka_unit_test(every_answer_of_the_table_passes_or_is_a_502),
+        cmocka_unit_test(every_byte_of_a_request_stands_where_the_grammar_lets_it),
+        cmocka_unit_test(every_byte_of_an_answer_stands_where_the_grammar_lets_it),
         cmocka_unit_test(each_limit_has_two_sides),
         cmocka_unit_test(what_cannot_become_a_head_is_seen_at_once),
         cmocka_unit_test(the_head_ends_where_the_body_begins),
