@@ -227,12 +227,18 @@ static bool has_pattern(const struct site *site, struct str pattern)
     return false;
 }
 
+/* Who expects it most likely thinks of the origin's answer; a 403 or 413 is asked of us. */
+static bool says_origin(unsigned status)
+{
+    return status < 400 || status == 401 || status == 404 || status >= 500;
+}
+
 static void hint(const struct attempt *a, const struct dry *dry)
 {
     unsigned status;
     const struct word *word = word_at(a, a->arrow + 1);
     bool by_status = value_status(word->text, &status);
-    if (by_status && dry->verdict == VERDICT_NEXT)
+    if (by_status && says_origin(status) && dry->verdict == VERDICT_NEXT)
         diag_hint(a->c->diag, "what an origin answers is not known here: -> forward, or -> %.*s",
                   STR_ARG(dry->x->match.route->pattern));
     else if (!by_status && !compile_is(word, "forward") &&

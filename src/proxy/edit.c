@@ -171,7 +171,8 @@ static bool copy_fields(struct exchange *x)
             continue;
         const char *why = held_back(x, field, lists_more);
         if (why != NULL) {
-            trace_held_back(x->trace, field->name, why);
+            if (field->id != HEADER_HOST) /* there is always one */
+                trace_held_back(x->trace, field->name, why);
             continue;
         }
         if (!message_push_field(&x->upstream_head, field))

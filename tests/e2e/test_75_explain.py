@@ -1,9 +1,11 @@
 """`expect` and `explain`: what would happen to a request, told by the code that serves."""
 import json
+import subprocess
+import sys
 
 import pytest
 
-from conftest import cli, free_port
+from conftest import BINARY, ROOT, cli, free_port
 
 # ---- expect ----
 
@@ -517,3 +519,9 @@ def test_nothing_is_sent_and_nothing_counted(portcullis, origin):
         assert before[name] == after[name]
     assert p.log_lines() == []
     assert p.get().status == 200 and o.connections == 1
+
+
+def test_the_page_shows_what_the_program_says():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "explain_page.py", BINARY, "--check"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
