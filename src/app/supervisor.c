@@ -118,7 +118,9 @@ static void receive_from(struct supervisor *s, struct hand *hand)
         int fds[LETTER_FDS_MAX];
         switch (channel_receive(hand->channel, SIDE_WORKER, &m, fds)) {
         case CHANNEL_EMPTY:
-        case CHANNEL_GONE: /* its end is reported by SIGCHLD */
+            return;
+        case CHANNEL_GONE: /* ended, which SIGCHLD reports; or it closed, or sent nothing at all */
+            crew_kill(hand);
             return;
         case CHANNEL_BAD:
             crew_offended(hand, "sent what it may not send");

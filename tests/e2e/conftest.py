@@ -247,6 +247,8 @@ class Portcullis:
         front += "" if has("log") else "log @DIR@/access.log\n"
         front += "" if has("drain") else "drain 1s\n"
         front += "" if has("workers") else "workers 2\n"
+        # Tools that look into the worker or write from it (coverage, gdb) need it without locks.
+        front += "" if has("sandbox") or os.environ.get("SANDBOX") != "off" else "sandbox off\n"
         self.conf.write_text(self.expand(front + text))
 
     def file(self, name, content=""):
