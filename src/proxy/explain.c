@@ -157,6 +157,7 @@ static bool tell_tls(struct explain *e)
                    dry->chosen == TLS_UNKNOWN_NAME
                        ? "no site with TLS has this name: the handshake ends with unrecognized_name"
                        : "no site of this listener has TLS: the handshake ends with an alert");
+        explain_other_listener(e, sni);
         return false;
     }
     const struct site *site = listener_default_site(e->listener, sni, &e->local);
@@ -304,7 +305,11 @@ static void keep_outcome(struct report *r)
 
 bool explain_run(struct arena *arena, const struct explain_conf *conf, struct report *report)
 {
-    struct explain e = {.conf = conf, .ask = conf->ask, .report = report, .arena = arena};
+    struct explain e = {.conf = conf,
+                        .ask = conf->ask,
+                        .snapshot = conf->snapshot,
+                        .report = report,
+                        .arena = arena};
     report_init(report, arena);
     tell_name(&e);
     if (!tell_listener(&e))

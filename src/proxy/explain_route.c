@@ -122,6 +122,8 @@ void explain_route(struct explain *e)
     if (x->site != NULL)
         report_add(e->report, "site", &x->site->where, "%.*s, %s", STR_ARG(x->site->name),
                    host_kind(x));
+    if (str_eq(x->record.refused_by, STR("no site")))
+        explain_other_listener(e, x->host.host);
     if (x->uri.path.len == 0)
         return;
     tell_passed_over(e);

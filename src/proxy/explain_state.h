@@ -11,6 +11,7 @@ struct explain_conf;
 struct explain {
     const struct explain_conf *conf;
     const struct ask *ask;
+    const struct snapshot *snapshot;
     struct report *report;
     struct arena *arena;
     const struct listener *listener;
@@ -18,6 +19,8 @@ struct explain {
     struct dry *dry;
 };
 
+/* Tells a site that has this name, but not on the listener of the request. */
+void explain_other_listener(const struct explain *e, struct str name);
 /* An address as text. */
 struct str explain_addr(const struct explain *e, const struct addr *addr);
 /* A target or URL as the log would show it. */

@@ -444,6 +444,16 @@ def test_what_nearly_matched_is_told_with_the_line_that_failed(explained):
         [("/Reports would take /Reports, without a last slash", "x.conf:10")]
 
 
+def test_a_site_on_another_listener_is_told(explained):
+    told = explained("GET", "https://other.example.com:8443/")
+    assert said(told, "tls", "nearly") == \
+        [("a site has this name, but not on this listener", "x.conf:17")]
+    told = explained("GET", "https://localhost:8443/", "-H", "Host: other.example.com")
+    assert told["outcome"]["status"] == 421
+    assert said(told, "route", "nearly") == \
+        [("a site has this name, but not on this listener", "x.conf:17")]
+
+
 def test_lists_files_and_rewrites_are_told(explained):
     told = explained("GET", "http://localhost:8080/a.txt", "--from", "10.6.1.1")
     assert said(told, "admit", "refused") == \
