@@ -73,7 +73,7 @@ void load_fini(struct load *load)
 bool load_start(struct load *load, struct loader_conf *conf, struct watch *watch)
 {
     load_init(load);
-    clock_gettime(CLOCK_REALTIME, &load->began);
+    load->began_ms = clock_mono_ms();
     watch_begin(watch);
     load->pid = child_start(loader_main, conf, conf->served_pack, &load->channel);
     if (load->pid < 0) {
@@ -88,7 +88,7 @@ bool load_start(struct load *load, struct loader_conf *conf, struct watch *watch
 static enum load_state finish(struct load *load, bool ok, struct watch *watch)
 {
     end_process(load);
-    watch_end(watch, !ok, &load->began);
+    watch_end(watch, !ok, clock_mono_ms() - load->began_ms);
     return ok ? LOAD_OK : LOAD_FAILED;
 }
 

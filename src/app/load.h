@@ -10,7 +10,6 @@
 #include "app/watch.h"
 
 #include <sys/types.h>
-#include <time.h>
 
 /* Reading and checking takes far less; a file system that hangs ends here. */
 #define LOAD_MS_MAX 60000
@@ -21,7 +20,7 @@ struct load {
     pid_t pid; /* 0: none is under way */
     int channel;
     uint64_t deadline_ms;
-    struct timespec began;
+    uint64_t began_ms; /* monotonic */
     struct load_form form;
     char *report; /* rendered errors, warnings and notices */
     size_t report_len;

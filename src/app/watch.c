@@ -10,7 +10,7 @@
 /* A look may take this part of the time between two looks. */
 #define LOOK_SHARE 100
 /* ctime runs on the kernel's tick, up to 10 ms behind the clock. */
-#define TICK_NS 20000000L
+#define TICK_US 20000
 
 void watch_init(struct watch *watch)
 {
@@ -80,18 +80,16 @@ void watch_add(struct watch *watch, const char *path)
     watch->files[watch->count++] = (struct watch_file){.path = copy, .round = watch->round};
 }
 
-static bool is_after(const struct timespec *a, const struct timespec *b)
+/* In the last `ms` milliseconds? What lies in the future was written before the clock was set back,
+ * or by another machine's clock: taken for a change it would be one again at each look. */
+static bool changed_within(const struct timespec *changed, uint64_t ms)
 {
-    struct timespec late = *a;
-    late.tv_nsec += TICK_NS;
-    if (late.tv_nsec >= 1000000000L) {
-        late.tv_nsec -= 1000000000L;
-        late.tv_sec++;
-    }
-    return late.tv_sec > b->tv_sec || (late.tv_sec == b->tv_sec && late.tv_nsec >= b->tv_nsec);
+    uint64_t now_us = clock_wall_us();
+    uint64_t changed_us = (uint64_t)changed->tv_sec * 1000000 + (uint64_t)changed->tv_nsec / 1000;
+    return changed_us <= now_us && now_us - changed_us <= ms * 1000 + TICK_US;
 }
 
-void watch_end(struct watch *watch, bool keep, const struct timespec *load_began)
+void watch_end(struct watch *watch, bool keep, uint64_t load_ms)
 {
     size_t kept = 0;
     for (size_t i = 0; i < watch->count; i++) {
@@ -102,7 +100,7 @@ void watch_end(struct watch *watch, bool keep, const struct timespec *load_began
         }
         take_signature(file);
         /* Changed while it was read: perhaps what was read is neither old nor new. */
-        if (is_after(&file->changed, load_began))
+        if (changed_within(&file->changed, load_ms))
             file->inode = 0;
         watch->files[kept++] = *file;
     }

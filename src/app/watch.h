@@ -36,12 +36,12 @@ void watch_fini(struct watch *watch);
 
 /*
  * A load: watch_begin() before its files are read, watch_add() for each, watch_end() after. What
- * changed while it was being read counts as changed. With `keep` the files of earlier loads stay
- * (a load that failed early names only some).
+ * changed within the `load_ms` that it took counts as changed. With `keep` the files of earlier
+ * loads stay (a load that failed early names only some).
  */
 void watch_begin(struct watch *watch);
 void watch_add(struct watch *watch, const char *path);
-void watch_end(struct watch *watch, bool keep, const struct timespec *load_began);
+void watch_end(struct watch *watch, bool keep, uint64_t load_ms);
 
 /* True once for each change that has settled; `watch->what` names a file. */
 bool watch_look(struct watch *watch, uint64_t now_ms);

@@ -25,16 +25,13 @@ static void put(const char *path, const char *text)
     fclose(file);
 }
 
-/* A load that began `ago` seconds before now names these files. */
-static void load(struct world *w, const char *const *paths, bool keep, time_t ago)
+/* A load that took so many seconds names these files. */
+static void load(struct world *w, const char *const *paths, bool keep, unsigned took_s)
 {
-    struct timespec began;
     watch_begin(&w->watch);
-    clock_gettime(CLOCK_REALTIME, &began);
-    began.tv_sec -= ago;
     for (; *paths != NULL; paths++)
         watch_add(&w->watch, *paths);
-    watch_end(&w->watch, keep, &began);
+    watch_end(&w->watch, keep, (uint64_t)took_s * 1000);
     w->now_ms = w->watch.next_ms;
 }
 
