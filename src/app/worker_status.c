@@ -77,7 +77,7 @@ bool worker_status_send(int channel, const struct worker_thread *threads, unsign
     for (unsigned i = 0; i < thread_count && snapshot != NULL; i++)
         add_thread(&m.u.counters, front_counters(threads[i].front));
     m.u.counters.generation = snapshot == NULL ? 0 : snapshot->generation;
-    m.u.counters.log_dropped = log_thread_dropped(log);
+    m.u.counters.log_dropped = log_thread_lost(log);
     if (!channel_send(channel, &m, NULL, 0) || (snapshot != NULL && !send_certs(channel, snapshot)))
         return false;
     letter_init(&m, LETTER_ANSWERED);

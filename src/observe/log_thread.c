@@ -21,7 +21,8 @@ enum {
     RING_REPORT_MS = 10 * 1000, /* about full rings: at most this often */
     LINES_AT_ONCE = 1024,       /* of one ring, before the others have their turn */
     TURNS_MAX = 64,             /* that many lines of 8 bytes are more than a ring holds */
-    JOIN_EXTRA_MS = 500,        /* behind the deadline of a stop, for the last write to return */
+    JOIN_LOOK_NS = 1000 * 1000,
+    JOIN_EXTRA_MS = 500, /* behind the deadline of a stop, for the last write to return */
 };
 
 /* What another thread wants changed in one slot. In this order: clear, open, descriptor. */
@@ -372,20 +373,26 @@ uint64_t log_thread_dropped(const struct log_thread *thread)
     return dropped;
 }
 
+uint64_t log_thread_lost(const struct log_thread *thread)
+{
+    uint64_t lost = log_thread_dropped(thread);
+    for (unsigned i = 0; i < LOG_TARGETS_MAX; i++)
+        lost += log_thread_counts(thread, i).dropped;
+    return lost;
+}
+
 bool log_thread_stop(struct log_thread *thread, unsigned wait_ms)
 {
     atomic_store(&thread->stop_at_ms, clock_mono_ms() + wait_ms + 1);
     log_waker_wake(&thread->waker);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)((wait_ms + JOIN_EXTRA_MS) / 1000);
-    until.tv_nsec += (long)((wait_ms + JOIN_EXTRA_MS) % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
+    /* pthread_timedjoin_np() goes by the wall clock, which may be set back meanwhile. */
+    const struct timespec look = {.tv_nsec = JOIN_LOOK_NS};
+    uint64_t until_ms = clock_mono_ms() + wait_ms + JOIN_EXTRA_MS;
+    while (pthread_tryjoin_np(thread->id, NULL) != 0) {
+        if (clock_mono_ms() >= until_ms)
+            return false;
+        nanosleep(&look, NULL);
     }
-    if (pthread_timedjoin_np(thread->id, NULL, &until) != 0)
-        return false;
     free_all(thread);
     return true;
 }

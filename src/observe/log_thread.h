@@ -52,6 +52,8 @@ struct log_counts {
 struct log_counts log_thread_counts(const struct log_thread *thread, unsigned target);
 /* Lines dropped by full rings. */
 uint64_t log_thread_dropped(const struct log_thread *thread);
+/* All lines that were lost: those, and what a slot could not write (a full disk, a slow reader). */
+uint64_t log_thread_lost(const struct log_thread *thread);
 
 /*
  * Writes what is queued, for at most `wait_ms`, ends the thread and frees all. Producers must have

@@ -110,6 +110,22 @@ static void a_line_reaches_its_file_by_itself_and_targets_are_kept_apart(void **
     assert_true(str_eq(content_of("a"), STR("to a\nagain\n")));
 }
 
+static void what_cannot_be_written_is_counted_as_lost(void **state)
+{
+    (void)state;
+    struct log_thread *thread = start(1);
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(full >= 0);
+    log_thread_set_target(thread, 7, &plain, full);
+    assert_true(log_ring_put(log_thread_ring(thread, 0), 7, STR("to a full disk")));
+    uint64_t until = clock_mono_ms() + PATIENCE_MS;
+    while (log_thread_lost(thread) == 0 && clock_mono_ms() < until)
+        nap();
+    assert_int_equal(log_thread_lost(thread), 1);
+    assert_int_equal(log_thread_dropped(thread), 0); /* no ring was full */
+    assert_true(log_thread_stop(thread, 1000));
+}
+
 static void a_new_descriptor_takes_the_lines_that_come_after_it(void **state)
 {
     (void)state;
@@ -278,6 +294,7 @@ int main(void)
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(a_line_reaches_its_file_by_itself_and_targets_are_kept_apart),
+        WITH_FOLDER(what_cannot_be_written_is_counted_as_lost),
         WITH_FOLDER(a_new_descriptor_takes_the_lines_that_come_after_it),
         WITH_FOLDER(what_is_queued_before_a_slot_is_cleared_is_written),
         WITH_FOLDER(stopping_writes_what_is_queued),
