@@ -14,6 +14,7 @@ input is a new mode (the word `ready` on standard output says that it holds):
     short           announces more than it sends, and ends properly
     hang            reads and never answers
     drop            reads and ends the connection without an answer
+    leave           answers but /hang, which is never answered
 """
 import asyncio
 import os
@@ -64,7 +65,7 @@ class Connection(asyncio.Protocol):
 
     def answer(self, target):
         how, _, argument = mode[0].partition(" ")
-        if how == "hang":
+        if how == "hang" or how == "leave" and target == b"/hang":
             return
         if how == "drop":
             self.transport.close()
