@@ -171,7 +171,9 @@ void front_unlisten(struct front *front, const struct addr *addr)
             ;
         close_socket(socket);
     }
-    l->listener = NULL; /* the struct stays: sessions point to it */
+    /* Sessions point to the struct, which stays. While the configuration has the address, as when
+     * this worker is about to be drained, requests that come on them are answered. */
+    match_listener(l);
 }
 
 /* ---- snapshots ---- */

@@ -716,6 +716,54 @@ static void a_plain_connection_stays_plain_when_its_listener_gets_tls(void **sta
     close(fd);
 }
 
+static void close_the_listener(struct world *w)
+{
+    front_unlisten(w->front, &w->snapshot->listeners[0].addr);
+}
+
+static void drain(struct world *w)
+{
+    front_drain(w->front, false);
+}
+
+/* The first half of a worker's end, and then the second. */
+static void requests_are_answered_while_a_worker_goes(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w), fresh = client(w);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    on_loop(w, close_the_listener);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    assert_null(strstr(heard, "Connection: close"));
+    on_loop(w, drain);
+    assert_false(front_idle(w->front));
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, NULL));
+    assert_non_null(strstr(heard, "Connection: close"));
+    assert_non_null(strstr(heard, "hello /hello"));
+    say(fresh, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fresh, NULL));
+    assert_non_null(strstr(heard, "hello /hello"));
+    close(fd);
+    close(fresh);
+    expect_no_sessions(w);
+}
+
+static void an_idle_connection_ends_soon_when_its_worker_goes(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_true(hear(fd, "hello /hello"));
+    on_loop(w, drain);
+    assert_true(hear(fd, NULL));
+    assert_string_equal(heard, "");
+    close(fd);
+    expect_no_sessions(w);
+}
+
 static void a_client_that_breaks_off_after_its_fin_leaves_nothing_behind(void **state)
 {
     const struct world *w = *state;
@@ -952,6 +1000,8 @@ int main(int argc, char **argv)
         CLAIM(an_idle_connection_outlives_its_snapshot),
         CLAIM(a_chunked_body_outlives_its_snapshot),
         CLAIM(a_plain_connection_stays_plain_when_its_listener_gets_tls),
+        CLAIM(requests_are_answered_while_a_worker_goes),
+        CLAIM(an_idle_connection_ends_soon_when_its_worker_goes),
         CLAIM(a_client_that_breaks_off_after_its_fin_leaves_nothing_behind),
         CLAIM(a_location_never_becomes_another_host),
         CLAIM(a_put_on_a_stale_connection_is_repeated_with_its_whole_body),
