@@ -174,6 +174,7 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     origin_use(origin);
     attempt->dial.to = &wait->conf->origins[index];
     attempt->dial.good = &origin->good;
+    attempt->dial.ports_out = &origin->shared->ports_out;
     attempt->dial.source_at = wait->upstreams->source_at++;
     if ((!attempt->dial.to->tls || has_tls(attempt)) && dial_start(&attempt->dial))
         return true;
