@@ -99,6 +99,7 @@ static const struct {
     {PLACE_FILE, "at top level"},
     {PLACE_SITE, "in a site"},
     {PLACE_ROUTE, "in a route"},
+    {PLACE_UPSTREAM, "in an upstream"},
     {PLACE_METRICS, "in the block of metrics"},
 };
 
@@ -183,7 +184,7 @@ static void hint_at_name(struct checker *c, const struct statement *statement, e
         return;
     struct str best = nearest_name(c, statement->words[0].text, place);
     if (best.len == 0)
-        best = nearest_name(c, statement->words[0].text, PLACE_ANY);
+        best = nearest_name(c, statement->words[0].text, PLACE_EVERY);
     if (best.len != 0)
         diag_hint(c->diag, "did you mean '%.*s'?", STR_ARG(best));
 }

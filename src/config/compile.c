@@ -8,6 +8,7 @@
 #include "config/compile_file.h"
 #include "config/compile_listen.h"
 #include "config/compile_log.h"
+#include "config/compile_named.h"
 #include "config/compile_settings.h"
 #include "config/compile_site.h"
 
@@ -20,6 +21,15 @@ static bool is_no_site(const struct statement *s)
     return !is_site(s);
 }
 
+static bool is_no_upstream(const struct statement *s)
+{
+    return s->directive == NULL || !str_eq(s->words[0].text, STR("upstream"));
+}
+static bool is_late(const struct statement *s)
+{
+    return is_site(s) || !is_no_upstream(s);
+}
+
 static uint64_t hash_of_file(const struct tree *tree)
 {
     uint64_t hash = 0;
@@ -29,7 +39,7 @@ static uint64_t hash_of_file(const struct tree *tree)
     return hash;
 }
 
-/* Sites are known last: what stands anywhere at top level is their default. */
+/* Upstreams and sites are known last: what stands anywhere at top level is their default. */
 static void compile_top(struct compile *c, const struct tree *tree)
 {
     c->file_hash = hash_of_file(tree);
@@ -39,7 +49,9 @@ static void compile_top(struct compile *c, const struct tree *tree)
             said = true;
             c->listen_broken = c->listen_broken || s->directive == NULL;
         }
-    compile_block(c, &tree->top, is_site);
+    compile_block(c, &tree->top, is_late);
+    compile_block(c, &tree->top, is_no_upstream);
+    compile_named_tell_unused(c, tree);
     if (!said)
         compile_listen_default(c);
     else if (c->snapshot->listener_count == 0)

@@ -5,6 +5,7 @@
 #include "config/compile_access.h"
 #include "config/compile_conf.h"
 #include "config/compile_header.h"
+#include "config/compile_named.h"
 #include "config/compile_redirects.h"
 #include "config/compile_target.h"
 #include "upstream/upstream_conf.h"
@@ -303,6 +304,9 @@ static const struct {
     {STR_INIT("keepalive"), NEEDS_ORIGIN, "nothing is forwarded"},
     {STR_INIT("rest"), NEEDS_ORIGIN, "nothing is forwarded"},
     {STR_INIT("retry"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("balance"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("connections"), NEEDS_ORIGIN, "nothing is forwarded"},
+    {STR_INIT("check"), NEEDS_ORIGIN, "nothing is forwarded"},
     {STR_INIT("source"), NEEDS_ORIGIN, "nothing is forwarded"},
     {STR_INIT("verify"), NEEDS_TLS, "no origin of this route is https://"},
     {STR_INIT("insecure"), NEEDS_TLS, "no origin of this route is https://"},
@@ -343,6 +347,17 @@ static void check_needs(struct compile *c, const struct block *block, const stru
         }
 }
 
+/* The upstream that this route, or the `else` of its target, names. */
+static const struct named *named_of(const struct compile *c, const struct statement *s,
+                                    size_t arrow)
+{
+    const struct named *named = compile_named_target(c, s, arrow + 1);
+    for (size_t i = arrow + 1; named == NULL && i < s->count; i++)
+        if (compile_is(&s->words[i], "else"))
+            named = compile_named_target(c, s, i + 1);
+    return named;
+}
+
 static void make(struct compile *c, const struct statement *s, size_t arrow,
                  const struct block *block)
 {
@@ -358,6 +373,11 @@ static void make(struct compile *c, const struct statement *s, size_t arrow,
     c->settings = &settings;
     c->route = &build;
     c->level = LEVEL_ROUTE;
+    const struct named *named = named_of(c, s, arrow);
+    if (named != NULL) {
+        compile_named_lend(c, named, &settings);
+        compile_named_check_route(c, named, block);
+    }
     compile_block(c, block, no_block_line);
     check_strip(c, &build);
     common.strip = build.strip != NULL;

@@ -3,6 +3,9 @@
 #include "config/nearest.h"
 #include "config/value.h"
 
+/* Of an origin; towards one address there are no more ports, so more mean nothing. */
+enum { CONNECTIONS_MAX = 65536 };
+
 void compile_settings_init(struct settings *settings)
 {
     *settings = (struct settings){
@@ -55,11 +58,26 @@ static uint32_t *timeout_named(struct settings *s, struct str name, bool *of_fil
     return NULL;
 }
 
+/* Those of origins; the routes that name the upstream will ask for two of them. */
+static bool of_upstream(struct named *named, struct str name)
+{
+    named->answer_said = named->answer_said || str_eq(name, STR("answer"));
+    named->stream_said = named->stream_said || str_eq(name, STR("stream"));
+    return str_eq(name, STR("connect")) || str_eq(name, STR("answer")) ||
+           str_eq(name, STR("stream"));
+}
+
 void compile_settings_timeout(struct compile *c, const struct statement *s)
 {
     for (size_t i = 1; i + 1 < s->count; i += 2) {
         bool of_file = false;
         uint32_t *ms = timeout_named(change(c), s->words[i].text, &of_file);
+        if (c->named != NULL && !of_upstream(c->named, s->words[i].text)) {
+            diag_error(c->diag, &s->words[i].pos, "'timeout %.*s' is not about origins",
+                       STR_ARG(s->words[i].text));
+            diag_hint(c->diag, "an upstream has: timeout connect, answer, stream");
+            continue;
+        }
         if (ms != NULL && of_file && c->level != LEVEL_FILE) {
             diag_error(c->diag, &s->words[i].pos, "'timeout %.*s' stands at top level only",
                        STR_ARG(s->words[i].text));
@@ -99,6 +117,8 @@ void compile_settings_host(struct compile *c, const struct statement *s)
                           : compile_is(&s->words[1], "origin") ? HOST_ORIGIN
                                                                : HOST_NAME;
     settings->host_name = s->words[1].text;
+    if (c->named != NULL)
+        c->named->host_said = true;
     if (settings->host_mode == HOST_NAME && str_find_byte(settings->host_name, '*') != SIZE_MAX)
         diag_error(c->diag, &s->words[1].pos, "'host' names one host");
 }
@@ -139,6 +159,27 @@ void compile_settings_rest(struct compile *c, const struct statement *s)
         settings->rest_after = (uint32_t)compile_number(&s->words[3]);
     if (settings->rest_after == 0)
         diag_error(c->diag, &s->words[3].pos, "an origin rests after at least one failure");
+}
+
+void compile_settings_balance(struct compile *c, const struct statement *s)
+{
+    change(c)->balance = s;
+}
+
+void compile_settings_connections(struct compile *c, const struct statement *s)
+{
+    for (size_t i = 1; i < s->count; i += 2) {
+        uint64_t n;
+        if (value_number(s->words[i].text, &n) && n > CONNECTIONS_MAX)
+            diag_error(c->diag, &s->words[i].pos, "at most %d", CONNECTIONS_MAX);
+    }
+    if (!compile_is(&s->words[1], "off") && compile_number(&s->words[1]) == 0) {
+        diag_error(c->diag, &s->words[1].pos, "without a connection an origin serves nobody");
+        diag_hint(c->diag, "portcullis drain ORIGIN takes one out of service");
+    }
+    if (s->count > 5 && compile_ms(&s->words[5]) == 0)
+        diag_error(c->diag, &s->words[5].pos, "a timeout of nothing lets nobody wait");
+    change(c)->connections = s;
 }
 
 void compile_settings_retry(struct compile *c, const struct statement *s)

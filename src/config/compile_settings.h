@@ -25,6 +25,8 @@ void compile_settings_cert(struct compile *c, const struct statement *s);
 void compile_settings_source(struct compile *c, const struct statement *s);
 void compile_settings_keepalive(struct compile *c, const struct statement *s);
 void compile_settings_rest(struct compile *c, const struct statement *s);
+void compile_settings_balance(struct compile *c, const struct statement *s);
+void compile_settings_connections(struct compile *c, const struct statement *s);
 void compile_settings_retry(struct compile *c, const struct statement *s);
 void compile_settings_hsts(struct compile *c, const struct statement *s);
 void compile_settings_http(struct compile *c, const struct statement *s);

@@ -19,7 +19,7 @@
 /* Sites and routes of one configuration; a part that needs more is a mistake. */
 #define COMPILE_PART_BYTES_MAX ((size_t)1 << 30)
 
-enum level { LEVEL_FILE, LEVEL_SITE, LEVEL_ROUTE };
+enum level { LEVEL_FILE, LEVEL_SITE, LEVEL_ROUTE, LEVEL_UPSTREAM };
 
 /* Lines of a list, newest first; outer levels are shared. */
 struct line {
@@ -49,6 +49,7 @@ struct settings {
     const struct statement *index, *fallback, *cache;
     bool listing;
     /* upstream_conf */
+    const struct statement *balance, *connections;
     const struct statement *verify, *cert, *source, *check; /* verify: or insecure */
     unsigned verify_level;                                  /* where it stands */
     struct str sni;
@@ -88,6 +89,19 @@ struct route_build {
     bool has_other; /* a pattern without `*`: a final one in the target stands for nothing */
 };
 
+/* An `upstream` block. */
+struct named {
+    struct named *next;
+    struct str name;
+    const struct statement *statement;
+    struct settings settings;
+    const struct line *servers;
+    bool host_said, answer_said, stream_said; /* in the block itself */
+    bool broken;                              /* its errors are told */
+    const struct upstream_conf *conf;         /* of the site it was built for last */
+    const struct site *conf_site;             /* NULL: of none, for its errors' sake */
+};
+
 struct expectation; /* compile_expect.c */
 
 struct compile {
@@ -98,9 +112,11 @@ struct compile {
     struct arena *scratch; /* tree and settings: until the snapshot is done */
     struct snapshot *snapshot;
     enum level level;
-    struct settings *settings;                 /* of the level */
-    struct site_build *build;                  /* NULL at the level of the file */
-    struct route_build *route;                 /* NULL outside of routes */
+    struct settings *settings; /* of the level */
+    struct site_build *build;  /* NULL at the level of the file */
+    struct route_build *route; /* NULL outside of routes */
+    struct named *named;       /* NULL outside of upstreams */
+    struct named *upstreams;
     uint64_t file_hash;                        /* of all statements at top level that are no site */
     struct map hosts;                          /* host -> struct host_use */
     struct map input_hashes;                   /* texts already hashed: pointer's bytes -> hash */

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "config/compile_header.h"
+#include "config/compile_named.h"
 #include "config/compile_redirects.h"
 #include "config/compile_upstream.h"
 #include "config/value.h"
@@ -47,7 +48,9 @@ static bool forward(struct compile *c, const struct settings *settings, const st
                     size_t from, struct target *target)
 {
     target->action = ACTION_FORWARD;
-    target->upstream = compile_upstream(c, settings, s, from);
+    struct named *named = compile_named_target(c, s, from);
+    target->upstream = named != NULL ? compile_named_conf(c, named, s, from)
+                                     : compile_upstream(c, settings, s, from);
     return target->upstream != NULL;
 }
 

@@ -12,6 +12,9 @@
 
 #include <sys/un.h>
 
+/* How long a request waits in the queue of an origin unless said: people try again before. */
+enum { QUEUE_MS = 10000 };
+
 /* Debian, Ubuntu, Alpine, Arch keep the system's store here. */
 static const struct str system_store = STR_INIT("/etc/ssl/certs/ca-certificates.crt");
 
@@ -106,6 +109,8 @@ static void tell_no_origin(struct compile *c, const struct statement *s, const s
                                    .count = s->count - (size_t)(word - s->words)};
     struct nearest nearest;
     nearest_init(&nearest, word->text);
+    for (const struct named *named = c->upstreams; named != NULL; named = named->next)
+        nearest_try(&nearest, named->name);
     nearest_try(&nearest, STR("files"));
     nearest_try(&nearest, STR("redirect"));
     nearest_try(&nearest, STR("redirects"));
@@ -194,8 +199,8 @@ static uint64_t sources_identity(const struct upstream_conf *conf)
 static struct str name_of(struct compile *c, const struct statement *s, size_t from)
 {
     if (from + 1 == s->count)
-        return compile_dup(c, s->words[from].text);
-    struct text name = text_in(compile_arena(c), 4096);
+        return s->words[from].text;
+    struct text name = text_in(c->scratch, 4096);
     for (size_t i = from; i < s->count; i++) {
         if (i > from)
             text_add_byte(&name, ' ');
@@ -204,13 +209,42 @@ static struct str name_of(struct compile *c, const struct statement *s, size_t f
     return text_str(&name);
 }
 
-static bool named_before(const struct statement *s, size_t from, size_t at)
+static bool named_before(const struct upstream_server *servers, size_t at)
 {
-    for (size_t i = from; i < at; i++)
-        if (str_eq(s->words[i].text, s->words[at].text))
+    for (size_t i = 0; i < at; i++)
+        if (str_eq(servers[i].word->text, servers[at].word->text))
             return true;
     return false;
 }
+
+/* ---- how one is chosen ---- */
+
+static void set_balance(struct compile *c, const struct statement *s, struct upstream_conf *conf)
+{
+    if (s == NULL)
+        return;
+    const struct word *key = s->count > 2 ? &s->words[2] : &s->words[1];
+    conf->balance = compile_is(key, "least-requests") ? BALANCE_LEAST_REQUESTS
+                    : compile_is(key, "random")       ? BALANCE_RANDOM
+                    : compile_is(key, "client")       ? BALANCE_HASH_CLIENT
+                    : compile_is(key, "header")       ? BALANCE_HASH_HEADER
+                    : compile_is(key, "cookie")       ? BALANCE_HASH_COOKIE
+                                                      : BALANCE_ROUND_ROBIN;
+    if (s->count > 3)
+        conf->balance_name = compile_dup(c, s->words[3].text);
+}
+
+/* connections N [queue N [timeout D]] */
+static void set_connections(const struct statement *s, struct upstream_conf *conf)
+{
+    if (s == NULL || compile_is(&s->words[1], "off"))
+        return;
+    conf->connections_max = (uint32_t)compile_number(&s->words[1]);
+    conf->queue_max = s->count > 3 ? (uint32_t)compile_number(&s->words[3]) : 0;
+    conf->queue_ms = s->count > 5 ? compile_ms(&s->words[5]) : QUEUE_MS;
+}
+
+/* ---- all ---- */
 
 static struct upstream_conf *new_conf(struct compile *c, const struct settings *settings,
                                       size_t origins)
@@ -229,6 +263,8 @@ static struct upstream_conf *new_conf(struct compile *c, const struct settings *
         .retry_max = settings->retry_max,
         .check = compile_check(c, settings),
     };
+    set_balance(c, settings->balance, conf);
+    set_connections(settings->connections, conf);
     conf->origins = arena_array(compile_arena(c), origins, sizeof *conf->origins);
     if (conf->origins == NULL) {
         compile_no_memory(c);
@@ -237,12 +273,34 @@ static struct upstream_conf *new_conf(struct compile *c, const struct settings *
     return conf;
 }
 
-const struct upstream_conf *compile_upstream(struct compile *c, const struct settings *settings,
-                                             const struct statement *s, size_t from)
+static bool add_origin(struct compile *c, const struct settings *settings,
+                       const struct upstream_server *servers, size_t at, uint64_t sources,
+                       struct upstream_conf *conf)
 {
-    size_t count = s->count - from;
+    const struct upstream_server *server = &servers[at];
+    struct origin_conf *origin = &conf->origins[conf->origin_count];
+    if (named_before(servers, at)) {
+        diag_error(c->diag, &server->word->pos, "'%.*s' stands here twice",
+                   STR_ARG(server->word->text));
+        return false;
+    }
+    bool fine = build_origin(c, settings, server->statement, server->word, origin);
+    origin->weight = server->weight;
+    origin->backup = server->backup;
+    if (sources != 0)
+        origin->identity = hash_stable(origin->identity, str_from(&sources, sizeof sources));
+    conf->identity = hash_stable(conf->identity, str_from(&origin->identity, 8));
+    conf->origin_count++;
+    return fine;
+}
+
+const struct upstream_conf *compile_upstream_servers(struct compile *c,
+                                                     const struct settings *settings,
+                                                     const struct upstream_server *servers,
+                                                     size_t count, struct str name)
+{
     if (count > UPSTREAM_ORIGINS_MAX) {
-        diag_error(c->diag, &s->words[from + UPSTREAM_ORIGINS_MAX].pos, "more than %d origins",
+        diag_error(c->diag, &servers[UPSTREAM_ORIGINS_MAX].word->pos, "more than %d origins",
                    UPSTREAM_ORIGINS_MAX);
         return NULL;
     }
@@ -252,20 +310,23 @@ const struct upstream_conf *compile_upstream(struct compile *c, const struct set
     add_sources(c, settings, conf);
     uint64_t sources = sources_identity(conf);
     bool fine = true;
-    for (size_t i = from; i < s->count; i++) {
-        struct origin_conf *origin = &conf->origins[conf->origin_count];
-        if (named_before(s, from, i)) {
-            diag_error(c->diag, &s->words[i].pos, "'%.*s' stands here twice",
-                       STR_ARG(s->words[i].text));
-            fine = false;
-            continue;
-        }
-        fine = build_origin(c, settings, s, &s->words[i], origin) && fine;
-        if (sources != 0)
-            origin->identity = hash_stable(origin->identity, str_from(&sources, sizeof sources));
-        conf->identity = hash_stable(conf->identity, str_from(&origin->identity, 8));
-        conf->origin_count++;
-    }
-    conf->name = name_of(c, s, from);
+    for (size_t i = 0; i < count; i++)
+        fine = add_origin(c, settings, servers, i, sources, conf) && fine;
+    conf->name = compile_dup(c, name);
     return fine ? conf : NULL;
+}
+
+const struct upstream_conf *compile_upstream(struct compile *c, const struct settings *settings,
+                                             const struct statement *s, size_t from)
+{
+    size_t count = s->count - from;
+    struct upstream_server *servers = arena_array(c->scratch, count, sizeof *servers);
+    if (servers == NULL) {
+        compile_no_memory(c);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        servers[i] =
+            (struct upstream_server){.statement = s, .word = &s->words[from + i], .weight = 1};
+    return compile_upstream_servers(c, settings, servers, count, name_of(c, s, from));
 }

@@ -14,8 +14,10 @@ enum place {
     PLACE_FILE = 1,
     PLACE_SITE = 2,
     PLACE_ROUTE = 4,
+    PLACE_ANY = 7, /* file, site and route: of settings that are inherited */
+    PLACE_UPSTREAM = 8,
     PLACE_METRICS = 16,
-    PLACE_ANY = 7, /* of `include` and the like */
+    PLACE_EVERY = 31, /* of `include` */
 };
 
 enum {

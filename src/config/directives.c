@@ -7,6 +7,7 @@
 #include "config/compile_listen.h"
 #include "config/compile_log.h"
 #include "config/compile_metrics.h"
+#include "config/compile_named.h"
 #include "config/compile_route.h"
 #include "config/compile_settings.h"
 #include "config/compile_site.h"
@@ -15,6 +16,7 @@
 #define F PLACE_FILE
 #define S PLACE_SITE
 #define R PLACE_ROUTE
+#define U PLACE_UPSTREAM
 #define LIST DIRECTIVE_LIST
 #define BLOCK DIRECTIVE_BLOCK
 
@@ -34,7 +36,7 @@ const struct directive directives[] = {
      "It makes no system calls but its own (seccomp) and reaches no files but those that 'files' "
      "serves (Landlock). Off is for looking for a fault; `status` says which locks hold.",
      "sandbox off", compile_file_sandbox},
-    {"include", "FILE", PLACE_ANY, LIST, 0, "", "the statements of other files stand here",
+    {"include", "FILE", PLACE_EVERY, LIST, 0, "", "the statements of other files stand here",
      "A path or a pattern with * ? [ ], relative to the file it stands in. A pattern may match "
      "nothing; files come in the order of their names.",
      "include sites/*.conf", NULL},
@@ -154,7 +156,7 @@ const struct directive directives[] = {
      "set replaces, add adds, keep lets Server, X-Powered-By and X-AspNet-Version of the origin "
      "pass. Values may name $client $host $scheme $method $path $query $request_id.",
      "header response set X-Frame-Options DENY", compile_header_line},
-    {"host", "keep|origin|HOST", PLACE_ANY, 0, 0, "keep", "the Host that the origin sees",
+    {"host", "keep|origin|HOST", PLACE_ANY | U, 0, 0, "keep", "the Host that the origin sees",
      "keep: the client's; origin: its own name.", "host origin", compile_settings_host},
     {"forwarded", "standard|unquoted|off", PLACE_ANY, 0, 0, "standard",
      "the form of the Forwarded field",
@@ -162,8 +164,8 @@ const struct directive directives[] = {
      "forwarded off", compile_settings_forwarded},
     {"body", "SIZE|off", PLACE_ANY, 0, 0, "100m", "the largest body of a request",
      "More is answered with 413. off: no limit.", "body 2g", compile_settings_body},
-    {"timeout", "(handshake|head|idle|body|send|connect|answer|stream|quiet DURATION)…", PLACE_ANY,
-     LIST, 0,
+    {"timeout", "(handshake|head|idle|body|send|connect|answer|stream|quiet DURATION)…",
+     PLACE_ANY | U, LIST, 0,
      "handshake 10s head 10s idle 60s body 30s send 30s connect 3s answer 60s stream 60s quiet 10m",
      "how long things may take",
      "At top level only: handshake (accept to the end of the TLS handshake), head (first byte of a "
@@ -194,23 +196,50 @@ const struct directive directives[] = {
      "Cache-Control: max-age.", "cache 1h", compile_settings_cache},
 
     /* ---- origins ---- */
-    {"verify", "CA [name HOST]", PLACE_ANY, 0, 0, "the system's store, the origin's name",
+    {"upstream", "NAME", F, LIST | BLOCK | DIRECTIVE_NEEDS_BLOCK, U, "",
+     "origins with a name, for several routes",
+     "A route names it as its target: /* -> app. What is about origins stands in its block "
+     "(balance, "
+     "check, rest, retry, connections, keepalive, verify …) or at top level; sites and routes say "
+     "nothing of it. Of its host and timeout a route's own win.",
+     "upstream app { server localhost:3000; server localhost:3001 weight 2 }", compile_named_block},
+    {"server", "ORIGIN [weight N] [backup]", U, LIST, 0, "", "an origin of an upstream",
+     "weight: its share of the requests, 1 to 1000, 1 unless said. backup: asked only while no "
+     "other is fit.",
+     "server localhost:3000 weight 2", compile_named_server},
+    {"balance",
+     "round-robin|least-requests|random | hash client | hash header FIELD | hash cookie VALUE",
+     PLACE_ANY | U, 0, 0, "round-robin", "which of several origins a request goes to",
+     "round-robin: in turn; least-requests: to the one with the fewest under way; random: to the "
+     "better of two drawn by lot; hash: the same client, or value of a header field or cookie, to "
+     "the same origin (one without the field or cookie goes by its client). All follow the "
+     "weights. "
+     "An origin that comes back begins with a tenth of its share, which grows over 10 s.",
+     "balance hash cookie session", compile_settings_balance},
+    {"connections", "N [queue N [timeout DURATION]] | off", PLACE_ANY | U, 0, 0,
+     "off; queue 0 timeout 10s", "connections in use to one origin, over all threads",
+     "Where all origins have as many, requests wait in the queue of one, first come first served; "
+     "above it, or after its timeout, the answer is 503. A WebSocket holds one as long as it is "
+     "open; idle ones are not counted.",
+     "connections 50 queue 200 timeout 5s", compile_settings_connections},
+    {"verify", "CA [name HOST]", PLACE_ANY | U, 0, 0, "the system's store, the origin's name",
      "by which authorities origins with https:// are verified",
      "name: what the certificate must be for.", "verify ca.pem name app.internal",
      compile_settings_verify},
-    {"insecure", "", PLACE_ANY, 0, 0, "", "origins with https:// are not verified",
+    {"insecure", "", PLACE_ANY | U, 0, 0, "", "origins with https:// are not verified",
      "Warned about at each load.", "insecure", compile_settings_verify},
-    {"sni", "HOST", PLACE_ANY, 0, 0, "the origin's name", "the name asked for in TLS to the origin",
-     NULL, "sni app.internal", compile_settings_sni},
-    {"cert", "CERT KEY", PLACE_ANY, 0, 0, "", "our certificate towards origins that ask for one",
-     NULL, "cert client.pem client.key", compile_settings_cert},
-    {"source", "IP…", PLACE_ANY, 0, 0, "", "the local addresses of connections to origins", NULL,
-     "source 10.0.0.7", compile_settings_source},
-    {"keepalive", "N [idle DURATION] | off", PLACE_ANY, 0, 0, "64 idle 30s",
+    {"sni", "HOST", PLACE_ANY | U, 0, 0, "the origin's name",
+     "the name asked for in TLS to the origin", NULL, "sni app.internal", compile_settings_sni},
+    {"cert", "CERT KEY", PLACE_ANY | U, 0, 0, "",
+     "our certificate towards origins that ask for one", NULL, "cert client.pem client.key",
+     compile_settings_cert},
+    {"source", "IP…", PLACE_ANY | U, 0, 0, "", "the local addresses of connections to origins",
+     NULL, "source 10.0.0.7", compile_settings_source},
+    {"keepalive", "N [idle DURATION] | off", PLACE_ANY | U, 0, 0, "64 idle 30s",
      "idle connections kept to an origin, per thread", NULL, "keepalive 16 idle 10s",
      compile_settings_keepalive},
     {"check", "PATH|tcp every DURATION [(timeout DURATION | expect STATUSES | fall N | rise N)…]",
-     PLACE_ANY, 0, 0, "off; timeout 2s expect 200-399 fall 3 rise 2",
+     PLACE_ANY | U, 0, 0, "off; timeout 2s expect 200-399 fall 3 rise 2",
      "looks at the origins at intervals",
      "Once per origin, however many routes use it: a GET of the path on a connection of its own, "
      "with the origin's own name as Host (or that of host NAME), which must be answered with such "
@@ -218,10 +247,10 @@ const struct directive directives[] = {
      "After fall failures in a row an origin is down and gets no requests, unless all of the "
      "route's are, until rise checks in a row were well.",
      "check /healthz every 5s expect 200 fall 2", compile_check_line},
-    {"rest", "DURATION [after N]", PLACE_ANY, 0, 0, "2s after 1",
+    {"rest", "DURATION [after N]", PLACE_ANY | U, 0, 0, "2s after 1",
      "how long a failing origin is left alone", "after: so many failures in a row.",
      "rest 10s after 3", compile_settings_rest},
-    {"retry", "N|off", PLACE_ANY, 0, 0, "2", "how many further origins are tried",
+    {"retry", "N|off", PLACE_ANY | U, 0, 0, "2", "how many further origins are tried",
      "Only where nothing was sent yet, or the method may be repeated; one that was not answered in "
      "time goes to one more. At most a fifth of a route's requests are sent again, so that retries "
      "make no outage worse.",

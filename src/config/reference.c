@@ -15,7 +15,8 @@ static const struct {
      "default of every site."},
     {PLACE_ROUTE, "In a route",
      "These belong to the paths of a route. Those that may also stand in a site, or at top level,\n"
-     "are then the default of every route inside."},
+     "are then the default of every route inside; in an upstream they hold for its origins."},
+    {PLACE_UPSTREAM, "In an upstream only", "These name the origins that routes share."},
 };
 
 static const char preface[] =
@@ -56,7 +57,9 @@ static enum place innermost(const struct directive *row)
 {
     if (row->places & PLACE_ROUTE)
         return PLACE_ROUTE;
-    return row->places & PLACE_SITE ? PLACE_SITE : PLACE_FILE;
+    if (row->places & PLACE_SITE)
+        return PLACE_SITE;
+    return row->places & PLACE_FILE ? PLACE_FILE : PLACE_UPSTREAM;
 }
 
 /* A sentence of the table as Markdown: what it would take for emphasis or HTML is escaped. */
@@ -94,6 +97,7 @@ static void print_places(const struct directive *row, struct text *out)
     } names[] = {{PLACE_FILE, "top level"},
                  {PLACE_SITE, "site"},
                  {PLACE_ROUTE, "route"},
+                 {PLACE_UPSTREAM, "upstream"},
                  {PLACE_METRICS, "the block of metrics"}};
     const char *between = "";
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -8,10 +8,8 @@ static const struct {
     enum place place;
     const char *name;
 } places[] = {
-    {PLACE_FILE, "file"},
-    {PLACE_SITE, "site"},
-    {PLACE_ROUTE, "route"},
-    {PLACE_METRICS, "metrics"},
+    {PLACE_FILE, "file"},         {PLACE_SITE, "site"},       {PLACE_ROUTE, "route"},
+    {PLACE_UPSTREAM, "upstream"}, {PLACE_METRICS, "metrics"},
 };
 
 static const char *place_name(unsigned place)

@@ -1,7 +1,9 @@
 #include "proxy/forward.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "files/mime.h"
+#include "http/cookie.h"
 #include "http/h1_client.h"
 #include "proxy/answer.h"
 #include "proxy/edit.h"
@@ -41,6 +43,7 @@ struct forward {
     bool ended;
     bool repeated_timeout;
     unsigned retries, pooled_tries;
+    uint64_t queued_ms_told; /* in the record */
     struct loop_timer continue_timer;
 };
 
@@ -325,6 +328,17 @@ static void note_budget(struct forward *f)
                              STR("the retry budget is spent"), NULL);
 }
 
+static void note_queue(struct forward *f)
+{
+    uint64_t ms = f->wait.queued_ms;
+    if (ms == f->queued_ms_told)
+        return;
+    f->queued_ms_told = ms;
+    access_record_decide(
+        &f->x->record, ACCESS_STAGE_FORWARD, STR("queued"),
+        str_printf(f->x->arena, "%llu ms for a connection", (unsigned long long)ms), NULL);
+}
+
 static void on_ready(struct upstream_wait *wait, struct origin_conn *conn)
 {
     struct forward *f = LIST_OF(wait, struct forward, wait);
@@ -332,6 +346,7 @@ static void on_ready(struct upstream_wait *wait, struct origin_conn *conn)
     if (conn->reused)
         f->pooled_tries++;
     note_tries(f);
+    note_queue(f);
     use_connection(f, conn);
 }
 
@@ -349,15 +364,34 @@ static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
         [UPSTREAM_UNRESOLVED] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin name")},
         [UPSTREAM_BAD_TLS] = {502, ACCESS_BY_ORIGIN, STR_INIT("origin tls")},
         [UPSTREAM_NO_SOCKET] = {503, ACCESS_BY_PROXY, STR_INIT("no socket")},
+        [UPSTREAM_FULL] = {503, ACCESS_BY_PROXY, STR_INIT("connections")},
+        [UPSTREAM_DRAINED] = {503, ACCESS_BY_PROXY, STR_INIT("drain")},
     };
     f->waiting = false;
     note_tries(f);
     note_budget(f);
+    note_queue(f);
     if (wait->origin_index < conf_of(f)->origin_count)
         x->record.origin = conf_of(f)->origins[wait->origin_index].text;
     answer_refuse(x, rows[failure].status, rows[failure].layer, rows[failure].by,
                   str_dup(x->arena, str_from_z(wait->why)), &x->target->where);
     x->resume(x);
+}
+
+/* What `balance hash` looks at: those who lack it are told apart by their addresses. */
+static uint64_t key_of(const struct exchange *x, const struct upstream_conf *conf)
+{
+    struct str value = {0};
+    const struct field *field =
+        conf->balance == BALANCE_HASH_HEADER ? message_find(&x->message, conf->balance_name) : NULL;
+    if (field != NULL)
+        value = field->value;
+    if (conf->balance == BALANCE_HASH_COOKIE &&
+        !cookie_get(&x->message, conf->balance_name, &value))
+        value.len = 0;
+    if (value.len != 0)
+        return hash_stable(1, value);
+    return hash_stable(0, str_from(x->client.ip, sizeof x->client.ip));
 }
 
 static void take(struct forward *f)
@@ -366,6 +400,8 @@ static void take(struct forward *f)
     f->wait.conf = conf_of(f);
     f->wait.on_ready = on_ready;
     f->wait.on_failed = on_failed;
+    if (conf_of(f)->balance >= BALANCE_HASH_CLIENT)
+        f->wait.key = key_of(x, conf_of(f));
     f->wait.idle_ms_max = method_is_idempotent(x->message.method) ? 0 : POOL_FRESH_MS;
     f->waiting = true;
     upstream_take(upstreams_of(f), &f->wait);

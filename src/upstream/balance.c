@@ -1,16 +1,35 @@
 #include "upstream/balance.h"
 
+#include "base/hash.h"
+#include "upstream/slot.h"
+
+#include <math.h>
 #include <stdlib.h>
 
 struct balance_place {
     struct balance_place *next;
     uint64_t identity;
-    unsigned at;
+    unsigned count;
+    int64_t credit[]; /* of each origin: how much it is owed */
+};
+
+/* An origin that could be chosen. */
+struct candidate {
+    const struct origin_shared *origin;
+    uint64_t weight; /* with what the slow start leaves of it; not 0 */
+    unsigned index;
+};
+
+struct candidates {
+    struct candidate all[UPSTREAM_ORIGINS_MAX];
+    unsigned count;
 };
 
 void balance_init(struct balance *balance)
 {
     *balance = (struct balance){0};
+    random_bytes(&balance->random, sizeof balance->random);
+    balance->random |= 1; /* the generator has one state it cannot leave: 0 */
 }
 
 void balance_fini(struct balance *balance)
@@ -24,60 +43,266 @@ void balance_fini(struct balance *balance)
     balance->count = 0;
 }
 
-static unsigned *place_of(struct balance *balance, uint64_t identity)
+static struct balance_place *place_of(struct balance *balance, const struct upstream_conf *conf)
 {
-    struct balance_place **bucket = &balance->buckets[identity % BALANCE_BUCKETS];
+    struct balance_place **bucket = &balance->buckets[conf->identity % BALANCE_BUCKETS];
     for (struct balance_place *place = *bucket; place != NULL; place = place->next)
-        if (place->identity == identity)
-            return &place->at;
+        if (place->identity == conf->identity && place->count == conf->origin_count)
+            return place;
     if (balance->count >= BALANCE_PLACES_MAX)
         balance_fini(balance);
-    struct balance_place *place = calloc(1, sizeof *place);
+    struct balance_place *place =
+        calloc(1, sizeof *place + conf->origin_count * sizeof place->credit[0]);
     if (place == NULL)
-        return &balance->shared;
-    place->identity = identity;
+        return NULL;
+    place->identity = conf->identity;
+    place->count = conf->origin_count;
     place->next = *bucket;
     *bucket = place;
     balance->count++;
-    return &place->at;
+    return place;
 }
 
-/* The origin that failed longest ago, of those allowed. */
-static int least_recently_failed(const struct origins *origins, const struct upstream_conf *conf,
-                                 uint64_t allowed)
+/* xorshift64*, Vigna 2016. */
+static uint64_t draw(struct balance *balance)
 {
-    int best = -1;
-    uint64_t best_ms = UINT64_MAX;
-    for (unsigned i = 0; i < conf->origin_count; i++) {
-        const struct origin *origin = origin_find(origins, conf->origins[i].identity);
-        if ((allowed >> i & 1) == 0 || origin == NULL)
+    uint64_t x = balance->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    balance->random = x;
+    return x * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+/* ---- the kinds ---- */
+
+static uint64_t in_use(const struct candidate *candidate)
+{
+    return atomic_load_explicit(&candidate->origin->in_use, memory_order_relaxed);
+}
+
+/* Of two: which has fewer requests for its weight? Below 0: the first. */
+static int compare_load(const struct candidate *a, const struct candidate *b)
+{
+    uint64_t first = in_use(a) * b->weight, second = in_use(b) * a->weight;
+    return first < second ? -1 : first > second;
+}
+
+static unsigned draw_one(struct balance *balance, const struct candidates *c)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < c->count; i++)
+        sum += c->all[i].weight;
+    uint64_t at = draw(balance) % sum;
+    unsigned i = 0;
+    while (at >= c->all[i].weight)
+        at -= c->all[i++].weight;
+    return i;
+}
+
+/* The better of two: nearly as even as looking at all, and nobody rushes to the one that looks
+ * idle to all at once (Mitzenmacher 2001). */
+static unsigned random_of(struct balance *balance, const struct upstream_conf *conf,
+                          const struct candidates *c, uint64_t key)
+{
+    (void)conf, (void)key;
+    unsigned first = draw_one(balance, c);
+    if (c->count == 1)
+        return first;
+    struct candidates others = *c;
+    others.all[first] = others.all[--others.count];
+    const struct candidate *second = &others.all[draw_one(balance, &others)];
+    if (compare_load(second, &c->all[first]) >= 0)
+        return first;
+    unsigned i = 0;
+    while (c->all[i].index != second->index)
+        i++;
+    return i;
+}
+
+/* Smooth weighted round robin: each is owed its weight, who is owed most is served and pays the sum
+ * of all. So 5, 1, 1 gives a a b a c a a, not a a a a a b c. */
+static unsigned round_robin(struct balance *balance, const struct upstream_conf *conf,
+                            const struct candidates *c, uint64_t key)
+{
+    (void)key;
+    struct balance_place *place = place_of(balance, conf);
+    if (place == NULL)
+        return draw_one(balance, c);
+    int64_t sum = 0;
+    unsigned best = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct candidate *candidate = &c->all[i];
+        place->credit[candidate->index] += (int64_t)candidate->weight;
+        sum += (int64_t)candidate->weight;
+        if (place->credit[candidate->index] > place->credit[c->all[best].index])
+            best = i;
+    }
+    place->credit[c->all[best].index] -= sum;
+    return best;
+}
+
+/* Those with the fewest take turns: an idle upstream does not ask its first alone. */
+static unsigned least_requests(struct balance *balance, const struct upstream_conf *conf,
+                               const struct candidates *c, uint64_t key)
+{
+    struct candidates least = {.count = 0};
+    unsigned at[UPSTREAM_ORIGINS_MAX];
+    for (unsigned i = 0; i < c->count; i++) {
+        int order = least.count == 0 ? -1 : compare_load(&c->all[i], &least.all[0]);
+        if (order > 0)
             continue;
+        if (order < 0)
+            least.count = 0;
+        at[least.count] = i;
+        least.all[least.count++] = c->all[i];
+    }
+    return at[round_robin(balance, conf, &least, key)];
+}
+
+/* In (0, 1): the same for the same key and origin, everywhere. */
+static double lot(uint64_t key, const struct origin_shared *origin)
+{
+    uint64_t hash = hash_stable(key, str_from(&origin->identity, sizeof origin->identity));
+    return ((double)(hash >> 11) + 0.5) / (double)(UINT64_C(1) << 53);
+}
+
+/* Weighted rendezvous hashing: every origin draws a lot for the key, the lowest wins. Losing an
+ * origin moves its own keys alone, and a weight that grows only takes keys, from nobody twice. */
+static unsigned by_hash(struct balance *balance, const struct upstream_conf *conf,
+                        const struct candidates *c, uint64_t key)
+{
+    (void)balance, (void)conf;
+    unsigned best = 0;
+    double lowest = HUGE_VAL;
+    for (unsigned i = 0; i < c->count; i++) {
+        double score = -log(lot(key, c->all[i].origin)) / (double)c->all[i].weight;
+        if (score >= lowest)
+            continue;
+        lowest = score;
+        best = i;
+    }
+    return best;
+}
+
+static unsigned (*const kinds[])(struct balance *balance, const struct upstream_conf *conf,
+                                 const struct candidates *c, uint64_t key) = {
+    [BALANCE_ROUND_ROBIN] = round_robin, [BALANCE_LEAST_REQUESTS] = least_requests,
+    [BALANCE_RANDOM] = random_of,        [BALANCE_HASH_CLIENT] = by_hash,
+    [BALANCE_HASH_HEADER] = by_hash,     [BALANCE_HASH_COOKIE] = by_hash,
+};
+
+/* ---- who may be chosen ---- */
+
+uint32_t balance_share(const struct origin_shared *origin, uint64_t now_ms)
+{
+    uint64_t from = atomic_load_explicit(&origin->slow_from_ms, memory_order_relaxed);
+    if (now_ms >= from + BALANCE_SLOW_MS)
+        return BALANCE_WHOLE;
+    uint64_t share = now_ms <= from ? 0 : (now_ms - from) * BALANCE_WHOLE / BALANCE_SLOW_MS;
+    return share < BALANCE_SLOW_MIN ? BALANCE_SLOW_MIN : (uint32_t)share;
+}
+
+enum fitness { FIT, FIT_AS_BACKUP, UNFIT, NEVER, FITNESSES };
+
+static enum fitness fitness_of(const struct origin_shared *origin, bool backup, uint64_t now_ms)
+{
+    uint32_t state = origin_shared_state(origin);
+    if ((state & ORIGIN_DRAINED) != 0)
+        return NEVER;
+    if ((state & ORIGIN_DOWN) != 0 || origin_shared_rests(origin, now_ms))
+        return UNFIT;
+    return backup ? FIT_AS_BACKUP : FIT;
+}
+
+/* The origins of the best fitness there is. */
+static enum fitness gather(struct origins *origins, const struct upstream_conf *conf,
+                           uint64_t allowed, struct candidates *c)
+{
+    uint64_t now_ms = loop_now_ms(origins->loop);
+    enum fitness best = FITNESSES;
+    for (unsigned i = 0; i < conf->origin_count; i++) {
+        const struct origin *origin =
+            (allowed >> i & 1) == 0 ? NULL : origin_get(origins, &conf->origins[i]);
+        if (origin == NULL)
+            continue;
+        enum fitness fitness = fitness_of(origin->shared, conf->origins[i].backup, now_ms);
+        if (fitness > best)
+            continue;
+        if (fitness < best)
+            c->count = 0;
+        best = fitness;
+        c->all[c->count++] = (struct candidate){.origin = origin->shared,
+                                                .weight = (uint64_t)conf->origins[i].weight *
+                                                          balance_share(origin->shared, now_ms),
+                                                .index = i};
+    }
+    return best;
+}
+
+/* The one that failed longest ago. */
+static unsigned longest_ago(const struct candidates *c)
+{
+    unsigned best = 0;
+    uint64_t best_ms = UINT64_MAX;
+    for (unsigned i = 0; i < c->count; i++) {
         uint64_t failed_ms =
-            atomic_load_explicit(&origin->shared->last_failed_ms, memory_order_relaxed);
+            atomic_load_explicit(&c->all[i].origin->last_failed_ms, memory_order_relaxed);
         if (failed_ms >= best_ms)
             continue;
-        best = (int)i;
+        best = i;
         best_ms = failed_ms;
     }
     return best;
 }
 
-int balance_next(struct balance *balance, const struct origins *origins,
-                 const struct upstream_conf *conf, uint64_t allowed)
+static unsigned shortest_queue(const struct candidates *c)
 {
-    /* The usual route has one origin and keeps no place. */
-    if (conf->origin_count == 1)
-        return (allowed & 1) != 0 ? 0 : -1;
-    unsigned *place = place_of(balance, conf->identity);
-    for (unsigned step = 0; step < conf->origin_count; step++) {
-        unsigned i = (*place + step) % conf->origin_count;
-        if ((allowed >> i & 1) == 0)
+    unsigned best = 0;
+    uint64_t best_load = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct candidate *candidate = &c->all[i];
+        uint64_t queued = atomic_load_explicit(&candidate->origin->queued, memory_order_relaxed);
+        uint64_t load =
+            (in_use(candidate) + queued) * UPSTREAM_WEIGHT_MAX * BALANCE_WHOLE / candidate->weight;
+        if (i != 0 && load >= best_load)
             continue;
-        const struct origin *origin = origin_find(origins, conf->origins[i].identity);
-        if (origin != NULL && origin_rests(origins, origin))
-            continue;
-        *place = (i + 1) % conf->origin_count;
-        return (int)i;
+        best = i;
+        best_load = load;
     }
-    return least_recently_failed(origins, conf, allowed);
+    return c->all[best].index;
+}
+
+/* Leaves those with a free connection. */
+static void leave_free(struct candidates *c, uint32_t most)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < c->count; i++)
+        if (slot_free(c->all[i].origin, most))
+            c->all[count++] = c->all[i];
+    c->count = count;
+}
+
+enum balance_result balance_next(struct balance *balance, struct origins *origins,
+                                 const struct upstream_conf *conf, uint64_t allowed, uint64_t key,
+                                 unsigned *index)
+{
+    struct candidates c;
+    c.count = 0;
+    enum fitness fitness = gather(origins, conf, allowed, &c);
+    if (fitness == FITNESSES)
+        return BALANCE_NOBODY;
+    if (fitness == NEVER)
+        return BALANCE_DRAINED;
+    if (conf->connections_max != 0) {
+        *index = shortest_queue(&c);
+        leave_free(&c, conf->connections_max);
+        if (c.count == 0)
+            return BALANCE_FULL;
+    }
+    unsigned chosen = c.count == 1       ? 0
+                      : fitness == UNFIT ? longest_ago(&c)
+                                         : kinds[conf->balance](balance, conf, &c, key);
+    *index = c.all[chosen].index;
+    return BALANCE_CHOSEN;
 }

@@ -1,5 +1,7 @@
 #include "upstream/origin.h"
 
+#include "upstream/slot.h"
+
 #include <stdlib.h>
 
 void origins_init(struct origins *origins, struct loop *loop, struct origin_registry *registry)
@@ -92,17 +94,19 @@ struct origin *origin_get(struct origins *origins, const struct origin_conf *con
     return origin;
 }
 
-void origin_use(struct origin *origin)
+bool origin_use(struct origin *origin, uint32_t most)
 {
+    if (!slot_take(origin->shared, most))
+        return false;
     origin->in_use++;
-    atomic_fetch_add_explicit(&origin->shared->in_use, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&origin->shared->requests, 1, memory_order_relaxed);
+    return true;
 }
 
 void origin_leave(struct origin *origin)
 {
     origin->in_use--;
-    atomic_fetch_sub_explicit(&origin->shared->in_use, 1, memory_order_relaxed);
+    slot_leave(origin->shared);
 }
 
 void origin_failed(struct origins *origins, struct origin *origin, const struct upstream_conf *conf,

@@ -47,8 +47,9 @@ struct origin *origin_get(struct origins *origins, const struct origin_conf *con
 /* The same, but NULL when this thread has not met it. */
 struct origin *origin_find(const struct origins *origins, uint64_t identity);
 
-/* A connection of it is taken or being made; and that is over. */
-void origin_use(struct origin *origin);
+/* A connection of it is taken or being made, unless `most` are (0: however many); and that is over.
+ */
+bool origin_use(struct origin *origin, uint32_t most) __attribute__((warn_unused_result));
 void origin_leave(struct origin *origin);
 
 /* `why` may be NULL. */

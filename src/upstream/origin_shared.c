@@ -30,6 +30,12 @@ struct origin_registry *origin_registry_new(void)
     return registry;
 }
 
+static void origin_free(struct origin_shared *origin)
+{
+    pthread_mutex_destroy(&origin->slot_mutex);
+    free(origin);
+}
+
 void origin_registry_end(struct origin_registry *registry)
 {
     if (registry == NULL)
@@ -38,7 +44,7 @@ void origin_registry_end(struct origin_registry *registry)
         while (registry->buckets[i] != NULL) {
             struct origin_shared *origin = registry->buckets[i];
             registry->buckets[i] = origin->next;
-            free(origin);
+            origin_free(origin);
         }
     pthread_mutex_destroy(&registry->mutex);
     free(registry);
@@ -62,8 +68,11 @@ static struct origin_shared *new_origin(struct origin_registry *registry, uint64
                                         struct str text)
 {
     struct origin_shared *origin = calloc(1, sizeof *origin);
-    if (origin == NULL)
+    if (origin == NULL || pthread_mutex_init(&origin->slot_mutex, NULL) != 0) {
+        free(origin);
         return NULL;
+    }
+    list_init(&origin->slot_waits);
     origin->identity = identity;
     origin->text_len = text.len;
     if (text.len != 0)
@@ -94,6 +103,13 @@ struct origin_shared *origin_shared_take(struct origin_registry *registry, uint6
     return origin;
 }
 
+void origin_shared_hold(struct origin_registry *registry, struct origin_shared *origin)
+{
+    pthread_mutex_lock(&registry->mutex);
+    origin->holders++;
+    pthread_mutex_unlock(&registry->mutex);
+}
+
 void origin_shared_give(struct origin_registry *registry, struct origin_shared *origin)
 {
     pthread_mutex_lock(&registry->mutex);
@@ -102,7 +118,7 @@ void origin_shared_give(struct origin_registry *registry, struct origin_shared *
         while (*at != origin)
             at = &(*at)->next;
         *at = origin->next;
-        free(origin);
+        origin_free(origin);
     }
     pthread_mutex_unlock(&registry->mutex);
 }

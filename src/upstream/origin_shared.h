@@ -10,6 +10,7 @@
 #ifndef PC_UPSTREAM_ORIGIN_SHARED_H
 #define PC_UPSTREAM_ORIGIN_SHARED_H
 
+#include "base/list.h"
 #include "base/str.h"
 
 #include <pthread.h>
@@ -36,10 +37,14 @@ struct origin_shared {
     _Atomic uint32_t failures;       /* in a row */
     _Atomic uint64_t rests_until_ms; /* 0: it does not rest */
     _Atomic uint64_t last_failed_ms;
+    _Atomic uint32_t queued;       /* requests that wait for a connection (slot.h) */
     _Atomic uint64_t slow_from_ms; /* its share of new requests grows from here on */
     _Atomic uint64_t requests;     /* connections that were taken or begun for one */
     _Atomic uint64_t failed;       /* of them, and of attempts to connect */
     _Atomic uint64_t ports_out;    /* connects for which no local port was left (EADDRNOTAVAIL) */
+    /* Of slot.c: who waits, first come first. */
+    pthread_mutex_t slot_mutex;
+    struct link slot_waits;
     /* Under the registry's mutex. */
     struct origin_shared *next; /* in its bucket */
     uint32_t holders;
@@ -54,6 +59,8 @@ void origin_registry_end(struct origin_registry *registry);
 /* One more holder; NULL without memory. */
 struct origin_shared *origin_shared_take(struct origin_registry *registry, uint64_t identity,
                                          struct str text) __attribute__((warn_unused_result));
+/* The same of one that is held already. */
+void origin_shared_hold(struct origin_registry *registry, struct origin_shared *origin);
 void origin_shared_give(struct origin_registry *registry, struct origin_shared *origin);
 
 /* Sets or clears ORIGIN_DOWN or ORIGIN_DRAINED. `cause` may be empty; it is kept cut. An origin

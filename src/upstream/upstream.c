@@ -4,6 +4,7 @@
 #include "upstream/balance.h"
 #include "upstream/dial.h"
 #include "upstream/retry_budget.h"
+#include "upstream/slot.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,11 +21,14 @@ struct upstreams {
     struct loop_task task;  /* the end */
 };
 
-/* A take that found no idle connection: dials one origin after the other. */
+/* A take that found no idle connection: dials one origin after the other, or waits in a queue. */
 struct attempt {
     struct upstream_wait *wait;
-    struct origin *origin; /* the one being dialled */
-    uint64_t tried_now;    /* in this take */
+    struct origin *origin;  /* the one being dialled, or whose queue this is */
+    uint64_t tried_now;     /* in this take */
+    struct slot_wait *slot; /* NULL: not in a queue */
+    struct loop_timer queue_timer;
+    uint64_t queued_ms; /* since when; 0: not yet in this take */
     struct dial dial;
 };
 
@@ -64,11 +68,22 @@ void upstreams_end(struct upstreams *upstreams)
 /* --- the answer ----------------------------------------------------------------------------------
  */
 
+static void leave_queue(struct attempt *attempt)
+{
+    timer_clear(&attempt->queue_timer);
+    slot_abandon(attempt->slot);
+    attempt->slot = NULL;
+    attempt->origin->in_use--;
+    attempt->origin = NULL;
+}
+
 static void attempt_end(struct attempt *attempt)
 {
     attempt->wait->pending = NULL;
     dial_stop(&attempt->dial);
-    if (attempt->origin != NULL)
+    if (attempt->slot != NULL)
+        leave_queue(attempt);
+    else if (attempt->origin != NULL)
         origin_leave(attempt->origin);
     free(attempt);
 }
@@ -84,7 +99,7 @@ static void fail_by_timer(struct loop_timer *timer)
 {
     struct upstream_wait *wait = LIST_OF(timer, struct upstream_wait, timer);
     const struct attempt *attempt = wait->pending;
-    fail_now(wait, attempt != NULL ? attempt->dial.failure : UPSTREAM_NO_SOCKET);
+    fail_now(wait, attempt != NULL ? attempt->dial.failure : wait->failure);
 }
 
 /* For failures inside upstream_take(), whose caller does not expect them there. The timer stands in
@@ -114,20 +129,58 @@ static bool spend(struct upstreams *upstreams, struct upstream_wait *wait)
     return !wait->over_budget;
 }
 
-/* The next to be tried in this take, or -1. Those of earlier takes come again only when there are
- * no others, and then one of them. Where nothing could be sent for want of a socket of ours, going
- * on is no retry. */
-static int choose(struct upstreams *upstreams, struct upstream_wait *wait, uint64_t tried_now)
+/* May this take go on to another origin? Where nothing could be sent for want of a socket of ours,
+ * going on is no retry. */
+static bool may_go_on(struct upstreams *upstreams, struct upstream_wait *wait, uint64_t tried_now)
 {
-    uint64_t all = all_of(wait->conf), allowed = all & ~(wait->tried | tried_now);
-    if (allowed == 0 && tried_now == 0)
-        allowed = all;
-    if (allowed == 0)
-        return -1;
-    if (tried_now != 0 && wait->attempts != 0 &&
-        (wait->attempts > wait->conf->retry_max || !spend(upstreams, wait)))
-        return -1;
-    return balance_next(&upstreams->balance, &upstreams->origins, wait->conf, allowed);
+    return tried_now == 0 || wait->attempts == 0 ||
+           (wait->attempts <= wait->conf->retry_max && spend(upstreams, wait));
+}
+
+/* Those of earlier takes come again only when there are no others, and then one of them. */
+static enum balance_result look_for(struct upstreams *upstreams, const struct upstream_wait *wait,
+                                    uint64_t tried_now, unsigned *index)
+{
+    const struct upstream_conf *conf = wait->conf;
+    uint64_t all = all_of(conf), others = all & ~(wait->tried | tried_now);
+    enum balance_result result =
+        balance_next(&upstreams->balance, &upstreams->origins, conf, others, wait->key, index);
+    if (tried_now != 0 || result == BALANCE_CHOSEN || result == BALANCE_FULL || others == all)
+        return result;
+    return balance_next(&upstreams->balance, &upstreams->origins, conf, all, wait->key, index);
+}
+
+/* The next to be tried in this take. A chosen one counts as in use from here on, one whose queue is
+ * to be waited in (BALANCE_FULL) does not. */
+static enum balance_result choose(struct upstreams *upstreams, struct upstream_wait *wait,
+                                  uint64_t tried_now, unsigned *index, struct origin **origin)
+{
+    enum balance_result result = look_for(upstreams, wait, tried_now, index);
+    if (result != BALANCE_CHOSEN && result != BALANCE_FULL)
+        return result;
+    if (!may_go_on(upstreams, wait, tried_now))
+        return BALANCE_NOBODY;
+    *origin = origin_get(&upstreams->origins, &wait->conf->origins[*index]);
+    if (*origin == NULL)
+        return BALANCE_NOBODY;
+    /* Another thread may have taken the last one meanwhile. */
+    if (result == BALANCE_CHOSEN && !origin_use(*origin, wait->conf->connections_max))
+        return BALANCE_FULL;
+    return result;
+}
+
+/* What it means that no origin was chosen; nothing when one had been tried. */
+static void tell_not_chosen(struct upstream_wait *wait, enum balance_result result,
+                            enum upstream_failure *failure)
+{
+    if (result == BALANCE_DRAINED) {
+        *failure = UPSTREAM_DRAINED;
+        say(wait, wait->conf->origin_count == 1 ? "the origin is drained"
+                                                : "the origins that are left are drained");
+    } else if (wait->why[0] == '\0') {
+        *failure = UPSTREAM_NO_SOCKET;
+        say(wait, "no memory");
+    }
 }
 
 bool upstream_may_retry(struct upstreams *upstreams, struct upstream_wait *wait)
@@ -171,10 +224,8 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     wait->attempts++;
     attempt->tried_now |= UINT64_C(1) << index;
     attempt->origin = origin;
-    origin_use(origin);
     attempt->dial.to = &wait->conf->origins[index];
     attempt->dial.good = &origin->good;
-    attempt->dial.ports_out = &origin->shared->ports_out;
     attempt->dial.source_at = wait->upstreams->source_at++;
     if ((!attempt->dial.to->tls || has_tls(attempt)) && dial_start(&attempt->dial))
         return true;
@@ -182,7 +233,8 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     return false;
 }
 
-/* An idle connection of that origin, if one may be used; then the wait is answered. */
+/* An idle connection of that origin, if one may be used; then the wait is answered. The origin
+ * counts as in use already. */
 static bool hand_out_idle(struct upstream_wait *wait, unsigned index, struct origin *origin)
 {
     struct origin_conn *conn = wait->fresh ? NULL : pool_take(&origin->pool, wait->idle_ms_max);
@@ -190,10 +242,16 @@ static bool hand_out_idle(struct upstream_wait *wait, unsigned index, struct ori
         return false;
     if (wait->pending != NULL)
         attempt_end(wait->pending);
-    origin_use(origin);
     wait->origin_index = conn->origin_index = index;
     wait->on_ready(wait, conn);
     return true;
+}
+
+static bool enter_queue(struct attempt *attempt, unsigned index, struct origin *origin);
+
+static bool attempt_go(struct attempt *attempt, unsigned index, struct origin *origin)
+{
+    return hand_out_idle(attempt->wait, index, origin) || dial_origin(attempt, index, origin);
 }
 
 /* Goes on with the origins left; false when none is. Else the wait may be answered already, and
@@ -201,19 +259,21 @@ static bool hand_out_idle(struct upstream_wait *wait, unsigned index, struct ori
 static bool attempt_on(struct attempt *attempt)
 {
     struct upstream_wait *wait = attempt->wait;
-    int index;
-    while ((index = choose(wait->upstreams, wait, attempt->tried_now)) >= 0) {
-        struct origin *origin = origin_get(&wait->upstreams->origins, &wait->conf->origins[index]);
-        if (origin == NULL) {
-            attempt->dial.failure = UPSTREAM_NO_SOCKET;
-            say(wait, "no memory");
+    for (;;) {
+        struct origin *origin;
+        unsigned index;
+        enum balance_result result =
+            choose(wait->upstreams, wait, attempt->tried_now, &index, &origin);
+        if (result == BALANCE_FULL)
+            return enter_queue(attempt, index, origin);
+        if (result != BALANCE_CHOSEN) {
+            if (attempt->tried_now == 0)
+                tell_not_chosen(wait, result, &attempt->dial.failure);
             return false;
         }
-        if (hand_out_idle(wait, (unsigned)index, origin) ||
-            dial_origin(attempt, (unsigned)index, origin))
+        if (attempt_go(attempt, index, origin))
             return true;
     }
-    return false;
 }
 
 static void connected(struct attempt *attempt, struct stream *stream)
@@ -247,23 +307,98 @@ static void dialled(struct dial *dial, struct stream *stream)
         fail_now(attempt->wait, attempt->dial.failure);
 }
 
-static void attempt_start(struct upstreams *upstreams, struct upstream_wait *wait, unsigned index,
-                          struct origin *origin)
+/* --- the queue of `connections`
+ * -------------------------------------------------------------------
+ */
+
+static void queued_too_long(struct loop_timer *timer)
+{
+    struct attempt *attempt = LIST_OF(timer, struct attempt, queue_timer);
+    struct upstream_wait *wait = attempt->wait;
+    wait->queued_ms += loop_now_ms(wait->upstreams->loop) - attempt->queued_ms;
+    say(wait, "no connection came free in time");
+    fail_now(wait, UPSTREAM_FULL);
+}
+
+/* Its turn has come. Meanwhile the origin may have failed, or been drained: then another is asked,
+ * where there is one. */
+static void on_slot(void *user)
+{
+    struct attempt *attempt = user;
+    struct upstream_wait *wait = attempt->wait;
+    struct origin *origin = attempt->origin;
+    unsigned index = wait->origin_index;
+    uint64_t now_ms = loop_now_ms(wait->upstreams->loop);
+    timer_clear(&attempt->queue_timer);
+    attempt->slot = NULL;
+    attempt->origin = NULL;
+    wait->queued_ms += now_ms - attempt->queued_ms;
+    bool unfit =
+        origin_shared_state(origin->shared) != 0 || origin_shared_rests(origin->shared, now_ms);
+    if (unfit)
+        origin_leave(origin);
+    else if (attempt_go(attempt, index, origin))
+        return;
+    if (!attempt_on(attempt))
+        fail_now(wait, attempt->dial.failure);
+}
+
+/* False: it is full. `why` says so. */
+static bool enter_queue(struct attempt *attempt, unsigned index, struct origin *origin)
+{
+    struct upstream_wait *wait = attempt->wait;
+    struct upstreams *upstreams = wait->upstreams;
+    const struct upstream_conf *conf = wait->conf;
+    attempt->dial.failure = UPSTREAM_FULL;
+    if (wait->queued_ms < conf->queue_ms)
+        attempt->slot =
+            slot_queue(upstreams->origins.registry, origin->shared, conf->connections_max,
+                       conf->queue_max, upstreams->loop, on_slot, attempt);
+    if (attempt->slot == NULL) {
+        say(wait, conf->queue_max == 0 ? "all connections are in use" : "the queue is full");
+        return false;
+    }
+    wait->origin_index = index;
+    attempt->origin = origin;
+    origin->in_use++; /* so that it is not forgotten; the slot is counted when it comes */
+    attempt->queued_ms = loop_now_ms(upstreams->loop);
+    attempt->queue_timer.on_fire = queued_too_long;
+    timer_set(upstreams->loop, &attempt->queue_timer, conf->queue_ms - wait->queued_ms);
+    return true;
+}
+
+/* --- beginning ----------------------------------------------------------------------------------
+ */
+
+static struct attempt *attempt_new(struct upstream_wait *wait)
 {
     struct attempt *attempt = calloc(1, sizeof *attempt);
     if (attempt == NULL) {
         say(wait, "no memory");
-        fail_later(wait);
-        return;
+        return NULL;
     }
     attempt->wait = wait;
     wait->pending = attempt;
-    attempt->dial.loop = upstreams->loop;
-    attempt->dial.resolver = upstreams->resolver;
+    attempt->dial.loop = wait->upstreams->loop;
+    attempt->dial.resolver = wait->upstreams->resolver;
     attempt->dial.conf = wait->conf;
     attempt->dial.on_done = dialled;
-    if (!dial_origin(attempt, index, origin) && !attempt_on(attempt))
-        fail_later(wait);
+    return attempt;
+}
+
+/* With the origin that was chosen first; false: failed, `why` is said. */
+static bool attempt_start(struct upstream_wait *wait, enum balance_result result, unsigned index,
+                          struct origin *origin)
+{
+    struct attempt *attempt = attempt_new(wait);
+    if (attempt == NULL) {
+        if (result == BALANCE_CHOSEN)
+            origin_leave(origin);
+        return false;
+    }
+    if (result == BALANCE_FULL)
+        return enter_queue(attempt, index, origin);
+    return dial_origin(attempt, index, origin) || attempt_on(attempt);
 }
 
 /* --- the face ------------------------------------------------------------------------------------
@@ -271,23 +406,26 @@ static void attempt_start(struct upstreams *upstreams, struct upstream_wait *wai
 
 void upstream_take(struct upstreams *upstreams, struct upstream_wait *wait)
 {
+    struct origin *origin = NULL;
+    unsigned index = 0;
     wait->upstreams = upstreams;
     wait->pending = NULL;
     wait->timer = (struct loop_timer){.on_fire = fail_by_timer};
     wait->why[0] = '\0';
+    wait->failure = UPSTREAM_NO_SOCKET;
     if (!wait->counted && wait->conf->origin_count > 1)
         retry_budget_earn(&upstreams->budgets, wait->conf->identity, loop_now_ms(upstreams->loop));
     wait->counted = true;
-    int index = choose(upstreams, wait, 0);
-    struct origin *origin =
-        index < 0 ? NULL : origin_get(&upstreams->origins, &wait->conf->origins[index]);
-    if (origin == NULL) {
-        say(wait, index < 0 ? "no origin" : "no memory");
+    enum balance_result result = choose(upstreams, wait, 0, &index, &origin);
+    if (result != BALANCE_CHOSEN && result != BALANCE_FULL) {
+        tell_not_chosen(wait, result, &wait->failure);
         fail_later(wait);
         return;
     }
-    if (!hand_out_idle(wait, (unsigned)index, origin))
-        attempt_start(upstreams, wait, (unsigned)index, origin);
+    if (result == BALANCE_CHOSEN && hand_out_idle(wait, index, origin))
+        return;
+    if (!attempt_start(wait, result, index, origin))
+        fail_later(wait);
 }
 
 void upstream_cancel(struct upstream_wait *wait)

@@ -27,16 +27,19 @@ struct upstream_wait {
     bool fresh;     /* no pooled connection */
     uint32_t
         idle_ms_max; /* of a pooled one: 0 for any; 200 for requests that must not be repeated */
+    uint64_t key;    /* hash of what `balance hash` looks at */
     /* Sets the user of the connection's stream before it returns; may give back or discard. */
     void (*on_ready)(struct upstream_wait *wait, struct origin_conn *conn);
     void (*on_failed)(struct upstream_wait *wait, enum upstream_failure failure);
     /* out */
     unsigned attempts;     /* origins to which a connect was tried; adds up over several takes */
     unsigned origin_index; /* the last one tried */
+    uint64_t queued_ms;    /* waited for a free connection; adds up over several takes */
     bool over_budget;      /* a further origin was not tried: the retry budget is spent */
     char why[160];         /* of the failure: "connect to 127.0.0.1:3000: Connection refused" */
     /* upstream's own */
-    bool counted; /* towards the retry budget */
+    bool counted;                  /* towards the retry budget */
+    enum upstream_failure failure; /* for on_failed, where there is no attempt */
     void *pending;
     struct upstreams *upstreams;
     struct loop_timer timer;

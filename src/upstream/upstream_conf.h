@@ -15,6 +15,8 @@ struct tls_client_conf;
 
 /* Origins of one upstream; a bit set of those tried fits a word. */
 enum { UPSTREAM_ORIGINS_MAX = 64 };
+/* Of weights in hundreds and of their sums much is left in 64 bits. */
+enum { UPSTREAM_WEIGHT_MAX = 1000 };
 
 struct origin_conf {
     struct str text; /* as written: "localhost:3000", "https://reports.internal:8443" */
@@ -26,7 +28,19 @@ struct origin_conf {
     /* Everything that makes two connections interchangeable, hashed: scheme, host, port, TLS trust,
      * name, client certificate, source addresses. */
     uint64_t identity;
+    uint32_t weight; /* 1 to UPSTREAM_WEIGHT_MAX: its share of the requests */
+    bool backup;     /* asked while no other is fit */
     struct where where;
+};
+
+enum balance_kind {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_LEAST_REQUESTS,
+    BALANCE_RANDOM,
+    /* By a key of the request; of which one without the key named has its client's address. */
+    BALANCE_HASH_CLIENT,
+    BALANCE_HASH_HEADER,
+    BALANCE_HASH_COOKIE,
 };
 
 struct upstream_conf {
@@ -41,6 +55,11 @@ struct upstream_conf {
     const struct check_conf *check; /* how the origins are looked at, or NULL */
     const struct addr *sources;     /* local addresses, or NULL */
     unsigned source_count;
+    enum balance_kind balance;
+    struct str balance_name; /* of the header field or cookie */
+    /* To one origin at a time, over all threads; 0: as many as come. Above it requests wait, at
+     * most queue_max for an origin and each for queue_ms. */
+    uint32_t connections_max, queue_max, queue_ms;
     uint64_t identity; /* of the list of origins: keeps the round-robin place over reloads */
 };
 
@@ -70,6 +89,8 @@ enum upstream_failure {
     UPSTREAM_UNRESOLVED, /* no name could be resolved */
     UPSTREAM_BAD_TLS,    /* verification or handshake failed */
     UPSTREAM_NO_SOCKET,  /* descriptors, ports or memory ran out here: not the origin's fault */
+    UPSTREAM_FULL,       /* every origin has its `connections`, and the queues are full or slow */
+    UPSTREAM_DRAINED,    /* the operator has taken every origin out of service */
 };
 
 #endif

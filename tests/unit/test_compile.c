@@ -596,6 +596,92 @@ static void ten_thousand_are_compiled_quickly(void **state)
     free(conf);
 }
 
+/* ---- upstreams ---- */
+
+static void
+a_named_upstream_has_what_its_block_says_and_lends_its_routes_host_and_timeouts(void **state)
+{
+    (void)state;
+    struct load l = right("listen http://:8080\n"
+                          "upstream app {\n"
+                          "  server localhost:1 weight 5\n"
+                          "  server localhost:2 backup\n"
+                          "  server localhost:3 weight 1000 backup\n"
+                          "  balance hash cookie sid\n"
+                          "  connections 7 queue 9 timeout 3s\n"
+                          "  timeout connect 1s answer 8s\n"
+                          "  rest 9s after 4; host origin\n"
+                          "}\n"
+                          "retry 5; rest 8s; timeout answer 9s stream 7s\n"
+                          "site a.example {\n"
+                          "  retry 1\n"
+                          "  /a/* -> app\n"
+                          "  /b/* -> app { timeout answer 2s; host keep }\n"
+                          "  /c/* -> localhost:1 localhost:2 { balance random; connections 4 }\n"
+                          "}\n"
+                          "site b.example -> app\n");
+    const struct route *r = l.snapshot->sites[0]->routes;
+    const struct upstream_conf *app = r[0].target.upstream, *c = r[2].target.upstream;
+    assert_true(str_eq(app->name, STR("app")));
+    assert_int_equal(app->origin_count, 3);
+    assert_int_equal(app->origins[0].weight, 5);
+    assert_false(app->origins[0].backup);
+    assert_int_equal(app->origins[1].weight, 1);
+    assert_true(app->origins[1].backup);
+    assert_int_equal(app->origins[2].weight, 1000);
+    assert_true(app->origins[2].backup);
+    assert_int_equal(app->origins[2].where.line, 5);
+    assert_int_equal(app->balance, BALANCE_HASH_COOKIE);
+    assert_true(str_eq(app->balance_name, STR("sid")));
+    assert_int_equal(app->connections_max, 7);
+    assert_int_equal(app->queue_max, 9);
+    assert_int_equal(app->queue_ms, 3000);
+    assert_int_equal(app->connect_ms, 1000);
+    assert_int_equal(app->rest_ms, 9000);
+    assert_int_equal(app->rest_after, 4);
+    assert_int_equal(app->retry_max, 5); /* of the top level, though it stands below; no site's */
+    assert_ptr_equal(r[1].target.upstream, app);
+    assert_int_equal(r[0].conf->answer_ms, 8000);
+    assert_int_equal(r[0].conf->stream_ms, 7000);
+    assert_int_equal(r[0].conf->host_mode, HOST_ORIGIN);
+    assert_int_equal(r[1].conf->answer_ms, 2000);
+    assert_int_equal(r[1].conf->host_mode, HOST_KEEP);
+    assert_int_equal(c->balance, BALANCE_RANDOM);
+    assert_int_equal(c->connections_max, 4);
+    assert_int_equal(c->queue_max, 0);
+    assert_int_equal(c->queue_ms, 10000);
+    assert_int_equal(c->origins[1].weight, 1);
+    /* Of another site another copy; what it remembers of its origins is one. */
+    const struct upstream_conf *other = l.snapshot->sites[1]->routes[0].target.upstream;
+    assert_ptr_not_equal(other, app);
+    assert_int_equal(other->identity, app->identity);
+    end(&l);
+}
+
+static void each_kind_of_balance_has_its_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        enum balance_kind kind;
+    } rows[] = {{"round-robin", BALANCE_ROUND_ROBIN},
+                {"least-requests", BALANCE_LEAST_REQUESTS},
+                {"random", BALANCE_RANDOM},
+                {"hash client", BALANCE_HASH_CLIENT},
+                {"hash header X-Client", BALANCE_HASH_HEADER},
+                {"hash header random", BALANCE_HASH_HEADER},
+                {"hash cookie client", BALANCE_HASH_COOKIE}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char conf[256];
+        snprintf(conf, sizeof conf,
+                 "listen http://:8080\nsite a.example {\n/* -> a:1 b:1 { balance %s }\n}\n",
+                 rows[i].words);
+        struct load l = right(conf);
+        assert_int_equal(only_route(&l)->target.upstream->balance, rows[i].kind);
+        end(&l);
+    }
+}
+
 /* ---- the table ---- */
 
 static void every_example_of_the_table_is_a_configuration(void **state)
@@ -613,10 +699,12 @@ static void every_example_of_the_table_is_a_configuration(void **state)
                              : listens                      ? "listen https://:8443"
                                                             : "listen http://:8080";
         const char *tls = listens && strcmp(d->name, "tls") != 0 ? "tls internal" : "";
+        bool server = d->places == PLACE_UPSTREAM;
         snprintf(conf, sizeof conf,
-                 "%s\n%s\n%s\nsite z.example {\n%s\n/x/* -> localhost:1 {\n%s\n}\n}\n", listen, tls,
-                 file ? d->example : "", !file && site ? d->example : "",
-                 !file && !site ? d->example : "");
+                 "%s\n%s\n%s\nupstream u {\nserver localhost:1\n%s\n}\nsite z.example {\n%s\n/x/* "
+                 "-> localhost:1 {\n%s\n}\n}\n",
+                 listen, tls, file ? d->example : "", server ? d->example : "",
+                 !file && site ? d->example : "", !file && !site && !server ? d->example : "");
         struct load l = load_text(conf, NULL);
         /* Files they name need not exist; nothing else may be wrong. */
         if (l.diag.errors != 0 && str_find(l.told, STR("No such file")) == SIZE_MAX &&
@@ -798,6 +886,9 @@ int main(void)
         cmocka_unit_test(sites_that_did_not_change_are_shared),
         cmocka_unit_test(the_worker_compiles_the_pack_to_the_same),
         cmocka_unit_test(ten_thousand_are_compiled_quickly),
+        cmocka_unit_test(
+            a_named_upstream_has_what_its_block_says_and_lends_its_routes_host_and_timeouts),
+        cmocka_unit_test(each_kind_of_balance_has_its_words),
         cmocka_unit_test(every_example_of_the_table_is_a_configuration),
         cmocka_unit_test(what_is_expected_comes_about),
         cmocka_unit_test(expectations_are_tried_only_where_asked),

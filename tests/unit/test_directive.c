@@ -23,8 +23,7 @@ static void each_row_is_in_order(void **state)
         if (!signature_parse(str_from_z(row->args), &signature))
             print_error("args of %s\n", row->name);
         assert_true(signature_parse(str_from_z(row->args), &signature));
-        assert_true(row->places != 0 &&
-                    (row->places & ~(unsigned)(PLACE_ANY | PLACE_METRICS)) == 0);
+        assert_true(row->places != 0 && (row->places & ~(unsigned)PLACE_EVERY) == 0);
         assert_ptr_equal(directive_find(str_from_z(row->name)), row);
         assert_true(row->help != NULL && row->help[0] != '\0');
         assert_true(row->default_text != NULL);
@@ -41,9 +40,10 @@ static void each_example_is_valid_in_its_first_place(void **state)
         const struct directive *row = &directives[i];
         if (strcmp(row->name, "include") == 0) /* followed before the table is asked */
             continue;
-        const char *frame = row->places & PLACE_FILE   ? "%s\n"
-                            : row->places & PLACE_SITE ? "site * {\n%s\n}\n"
-                                                       : "site * {\n/x/* -> a:1 {\n%s\n}\n}\n";
+        const char *frame = row->places & PLACE_FILE       ? "%s\n"
+                            : row->places & PLACE_SITE     ? "site * {\n%s\n}\n"
+                            : row->places & PLACE_UPSTREAM ? "upstream u {\n%s\n}\n"
+                                                           : "site * {\n/x/* -> a:1 {\n%s\n}\n}\n";
         struct arena *arena = arena_new(1 << 20, 4096);
         struct text text = text_in(arena, 1 << 16);
         struct text out = text_in(arena, 1 << 16);

@@ -1,2 +1,0 @@
-" portcullis.conf and what it includes
-autocmd BufRead,BufNewFile portcullis.conf,*/portcullis/*.conf setfiletype portcullis
