@@ -197,6 +197,11 @@ int explain_command(const struct cli *cli)
     struct job *job = calloc(1, sizeof *job);
     const char *file = cli_value(cli, "--config");
     int status = EXIT_USAGE;
+    if (file != NULL && cli_has(cli, "--control")) {
+        free(job);
+        log_error("-c explains a file, --control asks an instance: one of them");
+        return EXIT_USAGE;
+    }
     if (job == NULL)
         return EXIT_FAILED;
     job->cli = cli;

@@ -507,6 +507,7 @@ def test_wrong_words_are_told(folder):
                        (("G T", "http://localhost/"), "this is no method"),
                        (("GET", "http://localhost/", "--from", "me"), "--from wants an IP address"),
                        (("GET", "http://localhost/", "-H", "x"), "a header is written as"),
+                       (("GET", "http://localhost/", "--control", "x"), "one of them"),
                        (("GET",), "wants METHOD URL")):
         done = cli("explain", "-c", "x.conf", *words, cwd=folder)
         assert done.returncode != 0 and why in done.stderr, done.stderr
