@@ -6,7 +6,7 @@ GENERATOR = $(if $(wildcard $(1)/CMakeCache.txt),,$(shell command -v ninja >/dev
 CCACHE = $(shell command -v ccache >/dev/null 2>&1 && echo -DCMAKE_C_COMPILER_LAUNCHER=ccache)
 CONFIGURE = cmake $(GENERATOR) $(CCACHE) -S . -B $(1)
 
-.PHONY: all deps run build test asan tsan fuzz bench format format-check floors docs docs-check install clean
+.PHONY: all deps run build test asan tsan fuzz bench format format-check floors docs docs-check deb install clean
 
 all: build
 
@@ -59,6 +59,9 @@ docs: build
 
 docs-check: build
 	@tools/docs.sh $(BUILD)/portcullis --check
+
+deb: build
+	@tools/deb.sh $(BUILD)
 
 install: build
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))

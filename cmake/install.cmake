@@ -41,6 +41,8 @@ if(TARGET portcullis)
          DESTINATION "${prefix}/share/bash-completion/completions" RENAME portcullis)
     docs(portcullis.vim vim)
     file(INSTALL "${made}/portcullis.vim" DESTINATION "${prefix}/share/vim/vimfiles/syntax")
+    file(INSTALL "${source}/packaging/portcullis.ftdetect.vim"
+         DESTINATION "${prefix}/share/vim/vimfiles/ftdetect" RENAME portcullis.vim)
     docs(portcullis.schema.json schema)
     file(INSTALL "${made}/portcullis.schema.json" DESTINATION "${prefix}/share/portcullis")
 

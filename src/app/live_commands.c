@@ -13,16 +13,19 @@
 #define ARENA_BYTES ((size_t)32 * 1024 * 1024)
 #define OUT_BYTES ((size_t)1024 * 1024)
 
-static int ask(const struct cli *cli, struct arena *arena, const char *command, struct str *answer)
+static struct str control_path(const struct cli *cli, struct arena *arena)
 {
     struct state_facts facts = state_facts_now();
     const char *control = cli_value(cli, "--control");
     const char *config = cli_value(cli, "--config");
-    struct str path =
-        control != NULL
-            ? str_from_z(control)
-            : instance_control_path(arena, config != NULL ? config : state_config_path(&facts));
-    int got = instance_command(arena, path, command, answer);
+    return control != NULL
+               ? str_from_z(control)
+               : instance_control_path(arena, config != NULL ? config : state_config_path(&facts));
+}
+
+static int ask(const struct cli *cli, struct arena *arena, const char *command, struct str *answer)
+{
+    int got = instance_command(arena, control_path(cli, arena), command, answer);
     if (got < 0)
         log_error("%s", log_escape(*answer));
     return got;
@@ -55,11 +58,30 @@ int live_stop(const struct cli *cli)
     return tell(cli, "stop");
 }
 
+/* What the worker knows of the origins becomes a part of what the supervisor has said; without an
+ * answer, or before anything is served, it is missing. */
+static struct str with_origins(const struct cli *cli, struct arena *arena, struct str status)
+{
+    const struct str question = STR_INIT("origins");
+    struct str origins = STR("");
+    if (instance_ask(arena, control_path(cli, arena), &question, 1, &origins) != 0)
+        return status;
+    if (!str_ends(status, STR("}\n")) || !str_starts(origins, STR("{")))
+        return status;
+    struct text out = text_in(arena, OUT_BYTES);
+    text_add(&out, str_sub(status, 0, status.len - 2));
+    text_add_byte(&out, ',');
+    text_add(&out, str_skip(origins, 1));
+    return text_str(&out);
+}
+
 int live_status(const struct cli *cli)
 {
     struct arena *arena = arena_new(ARENA_BYTES, 4096);
     struct str answer = STR("");
     int got = arena == NULL ? -1 : ask(cli, arena, "status", &answer);
+    if (got == 0)
+        answer = with_origins(cli, arena, answer);
     if (got == 0 && !cli_has(cli, "--json")) {
         struct text out = text_in(arena, OUT_BYTES);
         status_text_add(&out, answer);

@@ -77,6 +77,7 @@ static const int allowed[] = {
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     SCMP_SYS(getpid),
+    SCMP_SYS(getrusage),
     SCMP_SYS(gettid),
     SCMP_SYS(rseq),
     SCMP_SYS(rt_sigaction),

@@ -456,10 +456,24 @@ static void lock_up(struct worker *w, const struct worker_conf *conf)
     say(w, &m);
 }
 
+/*
+ * Exchanges come and go by the dozen in every turn. With the defaults glibc gives the top of a
+ * thread's heap back each time and faults it in again: up to a quarter of the CPU of a small file
+ * over TLS. It costs a megabyte more at rest, per thread, at most.
+ */
+static void tune_memory(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    (void)mallopt(M_TOP_PAD, 128 * 1024);
+    /* Naming one of these ends the guessing of this one, whose start is lower. */
+    (void)mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+}
+
 void worker_main(int channel, void *argument)
 {
     static struct worker worker; /* too big for a stack; this is the process's one */
     struct worker *w = &worker;
+    tune_memory();
     privilege_hide_memory();
     w->channel = channel;
     lock_up(w, argument);

@@ -26,7 +26,7 @@ struct visit {
     struct message *response;
     struct files_body *body;
     struct files_note *note; /* or NULL */
-    int root;
+    struct files_root root;
     int64_t now_s;
 };
 
@@ -224,10 +224,10 @@ static bool answer_file(struct visit *visit, struct files_found *found)
     struct str type = mime_of_path(found->path);
     bool varies = mime_is_text(type);
     if (varies)
-        files_find_sibling(visit->root, response->arena, visit->request, found);
+        files_find_sibling(&visit->root, response->arena, visit->request, found);
     if (visit->note != NULL)
         *visit->note = (struct files_note){found->path, found->fallback};
-    visit->body = files_body_new(response->arena, found->fd, 2 * RANGE_MAX + 1);
+    visit->body = files_body_new(response->arena, found->fd, found->shared, 2 * RANGE_MAX + 1);
     struct conditional_now now = {.exists = true,
                                   .has_etag = true,
                                   .has_modified = true,
@@ -279,8 +279,8 @@ static bool answer_listing(struct visit *visit, int fd, struct str path)
     }
     enum listing_form form = form_wanted(visit->request);
     struct str written;
-    visit->body = files_body_new(response->arena, -1, 1);
-    if (visit->body == NULL || !listing_write(own, visit->root, fd, path, form, &written) ||
+    visit->body = files_body_new(response->arena, -1, NULL, 1);
+    if (visit->body == NULL || !listing_write(own, visit->root.fd, fd, path, form, &written) ||
         !files_body_add(visit->body, written) || !add_caching(visit, false) ||
         !message_add_id(response, HEADER_VARY, header_name(HEADER_ACCEPT)) ||
         !message_add_id(response, HEADER_CONTENT_TYPE,
@@ -296,8 +296,8 @@ static bool answer_listing(struct visit *visit, int fd, struct str path)
 static bool open_folder(struct visit *visit, int fd, struct str path, struct files_found *index)
 {
     const struct files_conf *conf = visit->conf;
-    *index =
-        files_find_index(visit->root, visit->response->arena, path, conf->index, conf->index_count);
+    *index = files_find_index(&visit->root, visit->response->arena, path, conf->index,
+                              conf->index_count);
     return index->fd >= 0 || index->status != 404 || !conf->listing ||
            answer_listing(visit, fd, path);
 }
@@ -318,7 +318,7 @@ static bool answer_folder(struct visit *visit, struct files_found *folder,
         path = str_printf(visit->response->arena, "%.*s/", STR_ARG(path));
         ok = path.at != NULL && open_folder(visit, folder->fd, path, index);
     }
-    close(folder->fd);
+    files_find_end(folder);
     return ok;
 }
 
@@ -327,7 +327,7 @@ static bool answer(struct visit *visit, struct str path)
 {
     if (beneath_is_hidden(path))
         return true;
-    struct files_found found = files_find(visit->root, path);
+    struct files_found found = files_find(&visit->root, path);
     if (files_find_is_folder(&found)) {
         struct files_found folder = found;
         if (!answer_folder(visit, &folder, &found))
@@ -335,11 +335,11 @@ static bool answer(struct visit *visit, struct str path)
         if (visit->response->status != 0)
             return true;
     } else if (found.fd >= 0 && str_ends(path, STR("/"))) {
-        close(found.fd); /* the system says ENOTDIR before; this is for those that do not */
+        files_find_end(&found); /* the system says ENOTDIR before; this is for those that do not */
         found = files_find_nothing(404);
     }
     if (found.fd < 0 && found.status == 404 && visit->conf->fallback.len > 0) {
-        found = files_find_file(visit->root, visit->conf->fallback);
+        found = files_find_file(&visit->root, visit->conf->fallback);
         found.fallback = true;
     }
     if (found.fd >= 0)
@@ -349,14 +349,16 @@ static bool answer(struct visit *visit, struct str path)
     return true;
 }
 
-enum files_result files_open(const struct files_conf *conf, struct str path,
-                             const struct message *request, struct message *response,
-                             struct files_body **body, struct files_note *note)
+enum files_result files_open(const struct files_conf *conf, struct open_files *files,
+                             struct str path, const struct message *request,
+                             struct message *response, struct files_body **body,
+                             struct files_note *note)
 {
     struct visit visit = {.conf = conf,
                           .request = request,
                           .response = response,
                           .note = note,
+                          .root = {.path = conf->root, .files = files, .fd = -1},
                           .now_s = (int64_t)(clock_wall_us() / 1000000)};
     *body = NULL;
     response->method = request->method;
@@ -365,14 +367,9 @@ enum files_result files_open(const struct files_conf *conf, struct str path,
         return message_add_id(response, HEADER_ALLOW, STR("GET, HEAD")) ? FILES_ABSENT
                                                                         : FILES_ANSWERED;
     }
-    visit.root = beneath_root(conf->root);
-    if (visit.root < 0) {
-        response->status = (uint16_t)files_find_status(-visit.root);
-        return response->status == 404 ? FILES_ABSENT : FILES_ANSWERED;
-    }
     if (!answer(&visit, path))
         start_again(&visit, 503);
-    close(visit.root);
+    files_root_close(&visit.root);
     if (response->status == 0)
         response->status = 404;
     *body = visit.body;

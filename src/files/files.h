@@ -26,7 +26,7 @@
 #include "http/message.h"
 
 struct files_conf {
-    struct str root;         /* absolute path; opened for each request */
+    struct str root;         /* absolute path; looked up for each request */
     const struct str *index; /* names, tried in this order */
     unsigned index_count;
     struct str fallback; /* path below the root, or empty */
@@ -40,12 +40,15 @@ struct files_note {
     bool fallback;
 };
 
+struct open_files; /* files/open_files.h */
+
 enum files_result {
     FILES_ANSWERED, /* response->status says what with; from 400 the caller adds a page */
     FILES_ABSENT,   /* 404 no such file, or 405 not GET or HEAD: `else` may go on */
 };
 
 /*
+ * `files` are those kept open in this thread (open_files.h), or NULL: none are.
  * `note` may be NULL. `path` is the canonical decoded path and begins with a slash. `response` is
  * initialized and empty; this sets status, method, framing, length and the fields Content-Type,
  * Content-Encoding, Vary, ETag, Last-Modified, Accept-Ranges, Content-Range, Cache-Control,
@@ -60,8 +63,9 @@ enum files_result {
  *     416             response has Content-Range
  *     500, 503        reading failed; no descriptors or memory
  */
-enum files_result files_open(const struct files_conf *conf, struct str path,
-                             const struct message *request, struct message *response,
-                             struct files_body **body, struct files_note *note);
+enum files_result files_open(const struct files_conf *conf, struct open_files *files,
+                             struct str path, const struct message *request,
+                             struct message *response, struct files_body **body,
+                             struct files_note *note);
 
 #endif

@@ -1,6 +1,7 @@
 #include "files/files_body.h"
 
 #include "base/arena.h"
+#include "files/open_files.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,6 +14,7 @@ struct piece {
 
 struct files_body {
     int fd;
+    struct open_file *shared; /* whose `fd` is, or NULL */
     struct piece *pieces;
     unsigned count, max;
     unsigned at;   /* the piece being read */
@@ -25,18 +27,26 @@ static void close_at_end(void *body)
     files_body_close(body);
 }
 
-struct files_body *files_body_new(struct arena *arena, int fd, unsigned pieces_max)
+static void let_go(int fd, struct open_file *shared)
+{
+    if (shared != NULL)
+        open_file_release(shared);
+    else if (fd >= 0)
+        close(fd);
+}
+
+struct files_body *files_body_new(struct arena *arena, int fd, struct open_file *shared,
+                                  unsigned pieces_max)
 {
     struct files_body *body = ARENA_NEW(arena, struct files_body);
     struct piece *pieces = arena_array(arena, pieces_max, sizeof *pieces);
     if (body == NULL || pieces == NULL || !arena_defer(arena, close_at_end, body)) {
-        if (fd >= 0)
-            close(fd);
+        let_go(fd, shared);
         if (body != NULL)
             body->fd = -1;
         return NULL;
     }
-    *body = (struct files_body){.fd = fd, .pieces = pieces, .max = pieces_max};
+    *body = (struct files_body){.fd = fd, .shared = shared, .pieces = pieces, .max = pieces_max};
     return body;
 }
 
@@ -104,6 +114,7 @@ void files_body_close(struct files_body *body)
 {
     if (body == NULL || body->fd < 0)
         return;
-    close(body->fd);
+    let_go(body->fd, body->shared);
     body->fd = -1;
+    body->shared = NULL;
 }

@@ -10,13 +10,15 @@
 #include <sys/types.h>
 
 struct files_body;
+struct open_file;
 
 /*
- * In the arena, with room for `pieces_max` pieces. Takes over `fd` (-1: memory only), which is
- * closed with the arena at the latest; at the arena's cap it is closed at once and NULL answered.
+ * In the arena, with room for `pieces_max` pieces. Takes over `fd` (-1: memory only), or where that
+ * is a shared file's our use of it; both end with the arena at the latest, at the arena's cap at
+ * once, and NULL is answered.
  */
-struct files_body *files_body_new(struct arena *arena, int fd, unsigned pieces_max)
-    __attribute__((warn_unused_result));
+struct files_body *files_body_new(struct arena *arena, int fd, struct open_file *shared,
+                                  unsigned pieces_max) __attribute__((warn_unused_result));
 /* The bytes of `memory` are not copied. Both answer false above pieces_max. */
 bool files_body_add(struct files_body *body, struct str memory) __attribute__((warn_unused_result));
 bool files_body_add_file(struct files_body *body, uint64_t from, uint64_t len)

@@ -1,6 +1,7 @@
 #include "files/files_find.h"
 
 #include "files/beneath.h"
+#include "files/open_files.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -30,29 +31,71 @@ unsigned files_find_status(int error)
     }
 }
 
-struct files_found files_find(int root, struct str path)
+void files_root_close(struct files_root *root)
 {
-    int fd = beneath_open(root, path);
+    if (root->fd >= 0)
+        close(root->fd);
+    root->fd = -1;
+}
+
+void files_find_end(struct files_found *found)
+{
+    if (found->shared != NULL)
+        open_file_release(found->shared);
+    else if (found->fd >= 0)
+        close(found->fd);
+    found->shared = NULL;
+    found->fd = -1;
+}
+
+static struct files_found share(struct open_file *file, struct str path)
+{
+    return (struct files_found){.fd = file->fd, .shared = file, .st = file->st, .path = path};
+}
+
+static int open_beneath(struct files_root *root, struct str path)
+{
+    if (root->fd < 0)
+        root->fd = beneath_root(root->path);
+    return root->fd < 0 ? root->fd : beneath_open(root->fd, path);
+}
+
+/* What has just been opened, kept open where that is allowed. */
+static struct files_found keep(struct files_root *root, struct files_found found)
+{
+    struct open_file *file = NULL;
+    if (root->files != NULL)
+        file = open_files_keep(root->files, root->path, found.path, found.fd, &found.st);
+    return file != NULL ? share(file, found.path) : found;
+}
+
+struct files_found files_find(struct files_root *root, struct str path)
+{
+    struct open_file *file =
+        root->files != NULL ? open_files_find(root->files, root->path, path) : NULL;
+    if (file != NULL)
+        return share(file, path);
+    int fd = open_beneath(root, path);
     if (fd < 0)
         return files_find_nothing(files_find_status(-fd));
     struct files_found found = {.fd = fd, .path = path};
     int error = fstat(fd, &found.st) == 0 ? 0 : errno;
     if (error == 0 && (S_ISREG(found.st.st_mode) || S_ISDIR(found.st.st_mode)))
-        return found;
+        return keep(root, found);
     close(fd);
     return files_find_nothing(error == 0 ? 403 : files_find_status(error));
 }
 
-struct files_found files_find_file(int root, struct str path)
+struct files_found files_find_file(struct files_root *root, struct str path)
 {
     struct files_found found = files_find(root, path);
     if (!files_find_is_folder(&found))
         return found;
-    close(found.fd);
+    files_find_end(&found);
     return files_find_nothing(404);
 }
 
-struct files_found files_find_index(int root, struct arena *arena, struct str folder,
+struct files_found files_find_index(struct files_root *root, struct arena *arena, struct str folder,
                                     const struct str *names, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -66,7 +109,7 @@ struct files_found files_find_index(int root, struct arena *arena, struct str fo
     return files_find_nothing(404);
 }
 
-void files_find_sibling(int root, struct arena *arena, const struct message *request,
+void files_find_sibling(struct files_root *root, struct arena *arena, const struct message *request,
                         struct files_found *found)
 {
     /* smallest first: these were made beforehand, at the highest level */
@@ -84,12 +127,13 @@ void files_find_sibling(int root, struct arena *arena, const struct message *req
             continue;
         const struct timespec *a = &found->st.st_mtim, *b = &sibling.st.st_mtim;
         if (b->tv_sec > a->tv_sec || (b->tv_sec == a->tv_sec && b->tv_nsec >= a->tv_nsec)) {
-            close(found->fd);
+            files_find_end(found);
             found->fd = sibling.fd;
+            found->shared = sibling.shared;
             found->st = sibling.st;
             found->coding = coding;
             return;
         }
-        close(sibling.fd);
+        files_find_end(&sibling);
     }
 }

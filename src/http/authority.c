@@ -27,28 +27,38 @@ static bool labels_ok(struct str host, bool *upper)
     return label != 0;
 }
 
+static bool name_ok(struct str *text, bool *upper)
+{
+    if (text->len && text->at[text->len - 1] == '.')
+        text->len--;
+    return labels_ok(*text, upper);
+}
+
 static bool parse_name(struct arena *arena, struct str text, struct authority *authority)
 {
-    if (text.len && text.at[text.len - 1] == '.')
-        text.len--;
     bool upper;
-    if (!labels_ok(text, &upper))
+    if (!name_ok(&text, &upper))
         return false;
     authority->host = upper ? str_lower(arena, text) : text;
     return authority->host.at != NULL;
 }
 
 /* What stands between the brackets. inet_pton knows no zone and no brackets, which is as wanted. */
-static bool parse_ip6(struct arena *arena, struct str text, struct authority *authority)
+static bool read_ip6(struct str text, unsigned char ip[16])
 {
-    char z[INET6_ADDRSTRLEN], normal[INET6_ADDRSTRLEN];
-    unsigned char ip[16];
+    char z[INET6_ADDRSTRLEN];
     if (text.len == 0 || text.len >= sizeof z)
         return false;
     memcpy(z, text.at, text.len);
     z[text.len] = '\0';
-    if (memchr(z, '\0', text.len) != NULL || inet_pton(AF_INET6, z, ip) != 1 ||
-        inet_ntop(AF_INET6, ip, normal, sizeof normal) == NULL)
+    return memchr(z, '\0', text.len) == NULL && inet_pton(AF_INET6, z, ip) == 1;
+}
+
+static bool parse_ip6(struct arena *arena, struct str text, struct authority *authority)
+{
+    char normal[INET6_ADDRSTRLEN];
+    unsigned char ip[16];
+    if (!read_ip6(text, ip) || inet_ntop(AF_INET6, ip, normal, sizeof normal) == NULL)
         return false;
     authority->is_ip6 = true;
     struct str canonical = str_from_z(normal);
@@ -81,6 +91,20 @@ bool authority_parse(struct arena *arena, struct str text, struct authority *aut
     size_t colon = str_find_byte(text, ':');
     return parse_port(str_skip(text, colon), authority) &&
            parse_name(arena, str_sub(text, 0, colon), authority);
+}
+
+bool authority_ok(struct str text)
+{
+    struct authority unused;
+    unsigned char ip[16];
+    bool upper;
+    size_t end = text.len && text.at[0] == '[' ? str_find_byte(text, ']') : 0;
+    if (end != 0)
+        return end != SIZE_MAX && parse_port(str_skip(text, end + 1), &unused) &&
+               read_ip6(str_sub(text, 1, end - 1), ip);
+    size_t colon = str_find_byte(text, ':');
+    struct str name = str_sub(text, 0, colon);
+    return parse_port(str_skip(text, colon), &unused) && name_ok(&name, &upper);
 }
 
 bool authority_same(const struct authority *a, const struct authority *b, uint16_t default_port)

@@ -29,6 +29,9 @@ struct authority {
 bool authority_parse(struct arena *arena, struct str text, struct authority *authority)
     __attribute__((warn_unused_result));
 
+/* Would authority_parse() take it? For those who write one. */
+bool authority_ok(struct str text);
+
 /* The same host and port, where `default_port` stands for a port that is not written. */
 bool authority_same(const struct authority *a, const struct authority *b, uint16_t default_port);
 

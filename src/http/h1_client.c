@@ -98,11 +98,23 @@ static void informational(struct h1_client *c)
         message_init(request->answer, c->arena);
 }
 
+/* RFC 9110 7.8: to what was asked for, and nothing else is ever asked for here. */
+static bool switched_to_websocket(const struct message *answer)
+{
+    return answer->version == 11 &&
+           header_list_has(message_value(answer, HEADER_UPGRADE), STR("websocket")) &&
+           header_list_has(message_value(answer, HEADER_CONNECTION), STR("upgrade"));
+}
+
 static void switched(struct h1_client *c)
 {
     struct client_request *request = c->codec.request;
     if (!c->upgrade_asked) {
         fail(c, CLIENT_BAD, "101 without having been asked to switch");
+        return;
+    }
+    if (!switched_to_websocket(request->answer)) {
+        fail(c, CLIENT_BAD, "101 to another protocol than was asked for");
         return;
     }
     c->tunnel = true;

@@ -1,5 +1,6 @@
 #include "http/h1_write.h"
 
+#include "http/authority.h"
 #include "http/grammar.h"
 
 static void add_field(struct text *out, struct str name, struct str value)
@@ -8,7 +9,11 @@ static void add_field(struct text *out, struct str name, struct str value)
     text_add_parts(out, parts, 4);
 }
 
-/* Entries that the writer itself answers for, or that name a connection which is not ours. */
+/* Longer ones are refused on input (h1_head.c). */
+enum { METHOD_BYTES_MAX = 32 };
+
+/* Entries that the writer itself answers for, or that name a connection which is not ours: received
+ * ones of the latter are never written, whoever forgot to remove them (RFC 9110 7.6.1). */
 static bool is_skipped(const struct message *message, const struct field *field)
 {
     if ((field->flags & FIELD_REMOVED) != 0)
@@ -20,6 +25,10 @@ static bool is_skipped(const struct message *message, const struct field *field)
     case HEADER_PROXY_CONNECTION:
         return true;
     case HEADER_CONNECTION:
+    case HEADER_UPGRADE:
+    case HEADER_HTTP2_SETTINGS:
+    case HEADER_TE:
+    case HEADER_TRAILER:
         return (field->flags & FIELD_ADDED) == 0;
     case HEADER_EXPECT: /* of HTTP/1.0 it was ignored, and the origin must not obey it either */
         return !message->expect_continue;
@@ -74,6 +83,15 @@ static bool target_ok(enum method method, struct str target)
     return target.at[0] == '/' || (method == METHOD_OPTIONS && str_eq(target, STR("*")));
 }
 
+/* RFC 9112 3.2: one Host, and what stands in it could be one. */
+static bool host_ok(const struct message *message)
+{
+    uint32_t at = 0;
+    const struct field *host = message_next(message, HEADER_HOST, &at);
+    return host != NULL && authority_ok(host->value) &&
+           message_next(message, HEADER_HOST, &at) == NULL;
+}
+
 /* Methods whose missing body is said (RFC 9110 8.6). */
 static bool anticipates_body(enum method method)
 {
@@ -106,7 +124,8 @@ bool h1_write_request(struct text *out, const struct message *message, struct st
     /* Read again from the text: the number might be another message's. */
     enum method method = method_lookup(message->method_text);
     bool ok = grammar_token(message->method_text) && method != METHOD_CONNECT &&
-              target_ok(method, target) && message_get(message, HEADER_HOST) != NULL;
+              message->method_text.len <= METHOD_BYTES_MAX && target_ok(method, target) &&
+              host_ok(message);
     text_add(out, message->method_text);
     text_add_byte(out, ' ');
     text_add(out, target);

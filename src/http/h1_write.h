@@ -4,9 +4,9 @@
  * what could not have been received is never written.
  *
  * The message's own members say how the body ends, not its fields: live Content-Length,
- * Transfer-Encoding, Keep-Alive and Proxy-Connection entries are never written, received Connection
- * entries neither; one that we added is (`Connection: Upgrade` of a 101). Expect is written while
- * `expect_continue` is set. Then:
+ * Transfer-Encoding, Keep-Alive and Proxy-Connection entries are never written, received
+ * Connection, Upgrade, HTTP2-Settings, TE and Trailer entries neither; one that we added is
+ * (`Connection: Upgrade` of a 101). Expect is written while `expect_continue` is set. Then:
  *
  *     BODY_LENGTH   Content-Length: content_length
  *     BODY_CHUNKED  Transfer-Encoding: chunked      (refused to a client of HTTP/1.0)
@@ -27,7 +27,7 @@
 
 /*
  * False when something must not be written or does not fit; then `out` is as it was. `target` is
- * origin-form, or `*` with OPTIONS. A request needs a live Host; CONNECT is never written.
+ * origin-form, or `*` with OPTIONS. A request needs one live Host; CONNECT is never written.
  */
 bool h1_write_request(struct text *out, const struct message *message, struct str target)
     __attribute__((warn_unused_result));

@@ -189,6 +189,18 @@ static void on_mail(struct loop_io *io, uint32_t events)
 
 /* ---- turns ---- */
 
+/* What tells of a thing that others are about to use goes before them. */
+static void run_first(struct loop *loop)
+{
+    for (int i = 0; i < loop->event_count; i++) {
+        struct loop_io *io = loop->events[i].data.ptr;
+        if (io == NULL || !io->first)
+            continue;
+        loop->events[i].data.ptr = NULL;
+        io->on_event(io, from_epoll(loop->events[i].events));
+    }
+}
+
 static void loop_turn(struct loop *loop)
 {
     int wait_ms = loop->deferred ? 0 : timer_wheel_wait(&loop->wheel, clock_mono_ms());
@@ -196,7 +208,10 @@ static void loop_turn(struct loop *loop)
     loop->now_ms = clock_mono_ms();
     atomic_fetch_add_explicit(&loop->turns, 1, memory_order_relaxed);
     loop->event_count = count < 0 ? 0 : count;
-    for (loop->event_at = 0; loop->event_at < loop->event_count;) {
+    loop->event_at = 0;
+    if (count > 1)
+        run_first(loop);
+    while (loop->event_at < loop->event_count) {
         struct epoll_event *event = &loop->events[loop->event_at++];
         struct loop_io *io = event->data.ptr;
         if (io != NULL)

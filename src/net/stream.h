@@ -52,6 +52,7 @@ struct stream_ops {
     size_t (*backlog)(const struct stream *stream);
     void (*pause)(struct stream *stream, bool paused);
     void (*expect)(struct stream *stream, bool much);
+    void (*first)(struct stream *stream, bool first);
     /* No more will be sent: FIN or close_notify after the backlog. Reading goes on. */
     void (*finish)(struct stream *stream);
     /* The end: the backlog is given up; with `reset` the peer gets a RST. */
@@ -95,6 +96,13 @@ static inline void stream_expect(struct stream *s, bool much)
 {
     if (s->ops->expect != NULL)
         s->ops->expect(s, much);
+}
+/* What comes on it is told before what else comes in the same turn: for a stream that waits to be
+ * used. NULL in ops: nothing changes. */
+static inline void stream_first(struct stream *s, bool first)
+{
+    if (s->ops->first != NULL)
+        s->ops->first(s, first);
 }
 static inline void stream_finish(struct stream *s)
 {

@@ -383,6 +383,11 @@ static struct loop *tcp_loop(const struct stream *stream)
     return tcp_of_const(stream)->loop;
 }
 
+static void tcp_first(struct stream *stream, bool first)
+{
+    tcp_of(stream)->io.first = first;
+}
+
 static bool tcp_healthy(struct stream *stream)
 {
     struct tcp *tcp = tcp_of(stream);
@@ -427,6 +432,7 @@ static const struct stream_ops tcp_ops = {
     .backlog = tcp_backlog,
     .pause = tcp_pause,
     .expect = tcp_expect,
+    .first = tcp_first,
     .finish = tcp_finish,
     .close = tcp_close,
     .loop = tcp_loop,

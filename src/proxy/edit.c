@@ -450,5 +450,5 @@ void edit_answer(struct exchange *x)
 
 void edit_informational(struct exchange *x)
 {
-    remove_hop_by_hop(&x->answer);
+    edit_origins_fields(x);
 }

@@ -28,7 +28,7 @@ const struct message *edit_trailers(struct exchange *x, const struct message *re
                                     bool to_origin);
 /* Edits x->answer, an origin's or ours. */
 void edit_answer(struct exchange *x);
-/* An origin's 1xx: only hop-by-hop fields go. */
+/* An origin's 1xx: hop-by-hop fields and what names the origin go; nothing is added. */
 void edit_informational(struct exchange *x);
 
 /* The values of the request for templates. */

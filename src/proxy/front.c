@@ -1,6 +1,7 @@
 #include "proxy/front.h"
 
 #include "base/log.h"
+#include "files/open_files.h"
 #include "proxy/front_state.h"
 #include "proxy/record_log.h"
 #include "proxy/serve.h"
@@ -50,6 +51,7 @@ static void on_rested(struct loop_timer *timer)
 static void rest_socket(struct front_socket *socket, int error)
 {
     log_warning("accepting pauses: %s", strerrordesc_np(error));
+    open_files_drop(socket->listener->front->open_files);
     socket->resting = true;
     watch_socket(socket);
     timer_set(socket->listener->front->loop, &socket->rest_timer, ACCEPT_REST_MS);
@@ -219,9 +221,11 @@ struct front *front_new(const struct front_conf *conf)
     front->next_connection = (uint64_t)conf->thread << 48;
     front->upstreams = upstreams_new(conf->loop, conf->resolver, conf->origins);
     front->tls = tls_server_new(conf->tickets, &error);
+    front->open_files = open_files_new(conf->loop);
     front->limiter = conn_limiter_new(conf->threads);
     record_log_start(front);
-    if (front->upstreams != NULL && front->tls != NULL && front->limiter != NULL)
+    if (front->upstreams != NULL && front->open_files != NULL && front->tls != NULL &&
+        front->limiter != NULL)
         return front;
     if (error != NULL)
         log_error("TLS cannot start: %s", error);
@@ -281,6 +285,7 @@ void front_end(struct front *front)
         list_remove(&l->link);
         free(l);
     }
+    open_files_end(front->open_files);
     if (front->upstreams != NULL)
         upstreams_end(front->upstreams);
     if (front->tls != NULL)

@@ -11,6 +11,7 @@
 #include "proxy/snapshot.h"
 
 struct metrics_thread;
+struct open_files;
 struct tls_server;
 struct upstreams;
 
@@ -31,6 +32,7 @@ struct front {
     struct head_limits
         head_limits; /* its own copy: connections outlive the snapshot they began in */
     struct upstreams *upstreams;
+    struct open_files *open_files; /* NULL: none are kept open */
     struct tls_server *tls;
     struct log_ring *log;
     struct metrics_thread *metrics;

@@ -357,8 +357,8 @@ static enum verdict serve_files(struct exchange *x, const struct target *target)
     x->content = (struct content){0};
     struct files_note found = {0};
     compress_prepare(&x->plan, x->conf->compress, &x->message);
-    enum files_result result = files_open(target->files, path, &x->message, &x->answer,
-                                          &x->content.file, x->trace ? &found : NULL);
+    enum files_result result = files_open(target->files, x->front->open_files, path, &x->message,
+                                          &x->answer, &x->content.file, x->trace ? &found : NULL);
     if (x->trace != NULL) {
         x->trace->file = found.path;
         x->trace->fallback = found.fallback;

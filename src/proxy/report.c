@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "http/header.h"
+#include "observe/access_mask.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,8 @@
 
 /* Of one line: a header's value may be long. */
 #define LINE_BYTES_MAX ((size_t)40 * 1024)
+/* Of a sentence with a path or two in it; a longer one ends in dots. */
+enum { SENTENCE_BYTES_MAX = 20 * 1024 };
 
 void report_init(struct report *report, struct arena *arena)
 {
@@ -52,13 +55,17 @@ static struct report_line *add(struct report *report, const char *what, struct s
 struct report_line *report_add(struct report *report, const char *what, const struct where *where,
                                const char *format, ...)
 {
-    char memory[1024];
+    char memory[SENTENCE_BYTES_MAX];
     va_list words;
     va_start(words, format);
     int len = vsnprintf(memory, sizeof memory, format, words);
     va_end(words);
-    if (len < 0 || len >= (int)sizeof memory)
+    if (len < 0)
+        len = 0;
+    if (len >= (int)sizeof memory) {
         len = (int)sizeof memory - 1;
+        memcpy(memory + len - 3, "...", 3);
+    }
     return add(report, what, str_dup(report->arena, str_from(memory, (size_t)len)), where);
 }
 
@@ -75,13 +82,23 @@ static bool is_secret(struct str name)
     return false;
 }
 
+/* Those that hold a URL: its query is masked as in the log. */
+static bool is_url(struct str name)
+{
+    enum header_id id = header_lookup(name);
+    return id == HEADER_LOCATION || id == HEADER_CONTENT_LOCATION || id == HEADER_REFERER;
+}
+
 void report_header(struct report *report, const char *what, struct str name, struct str value,
                    struct str by, const struct where *where)
 {
     struct text text = text_in(report->arena, LINE_BYTES_MAX);
     text_add(&text, name);
     text_add_z(&text, ": ");
-    text_add(&text, is_secret(name) ? STR("***") : value);
+    if (is_url(name))
+        access_mask_url(&text, value);
+    else
+        text_add(&text, is_secret(name) ? STR("***") : value);
     add(report, what, text_str(&text), where)->by = str_dup(report->arena, by);
 }
 

@@ -148,6 +148,11 @@ static struct loop *op_loop(const struct stream *stream)
     return stream_loop(tls_of(stream)->lower);
 }
 
+static void op_first(struct stream *stream, bool first)
+{
+    stream_first(tls_of(stream)->lower, first);
+}
+
 static bool op_healthy(struct stream *stream)
 {
     struct tls_stream *tls = tls_of(stream);
@@ -178,6 +183,7 @@ const struct stream_ops tls_stream_ops = {
     .backlog = op_backlog,
     .pause = op_pause,
     .expect = op_expect,
+    .first = op_first,
     .finish = op_finish,
     .close = op_close,
     .loop = op_loop,

@@ -56,10 +56,23 @@ static void say_failed(struct dial *dial, enum upstream_failure failure, const c
     dial->failure = failure;
 }
 
+static void say_no_port(struct dial *dial)
+{
+    if (dial->ports_out != NULL)
+        atomic_fetch_add_explicit(dial->ports_out, 1, memory_order_relaxed);
+    say_failed(dial, UPSTREAM_NO_SOCKET,
+               dial->conf->source_count == 0
+                   ? "no local port is free"
+                   : "no port of a source address is free, or it is not this machine's");
+}
+
 static void say_errno(struct dial *dial, int error)
 {
-    say_failed(dial, is_our_fault(error) ? UPSTREAM_NO_SOCKET : UPSTREAM_REFUSED,
-               error_name(error));
+    if (error == EADDRNOTAVAIL)
+        say_no_port(dial);
+    else
+        say_failed(dial, is_our_fault(error) ? UPSTREAM_NO_SOCKET : UPSTREAM_REFUSED,
+                   error_name(error));
 }
 
 /* --- the end -----------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ struct dial {
     const struct origin_conf *to;
     struct addr *good;  /* in and out: the address that worked last */
     unsigned source_at; /* the source address to begin with */
+    /* Counts connects for which no local port was free (or the source is not ours); or NULL. */
+    _Atomic uint64_t *ports_out;
     /* Connected (its user must be set at once), or NULL and see `failure` and `why`. */
     void (*on_done)(struct dial *dial, struct stream *stream);
     /* out */

@@ -150,6 +150,7 @@ static void look(struct watched *w)
     w->probe.conf = w->conf;
     w->probe.to = w->origin;
     w->probe.check = w->conf->check;
+    w->probe.ports_out = &w->shared->ports_out;
     w->probe.on_done = on_looked;
     probe_start(&w->probe);
 }

@@ -133,6 +133,9 @@ void pool_add(struct pool *pool, struct origin_conn *conn, uint32_t max, uint32_
     list_add_front(&pool->idle, &conn->idle);
     pool->count++;
     stream_set_user(conn->stream, &idle_user, conn);
+    /* An answer nobody asked for, and a request that would be sent to meet it, may come in one turn
+     * of the loop: the former is to be seen first. */
+    stream_first(conn->stream, true);
     /* Only a stream that is read notices that its peer has gone. */
     stream_pause(conn->stream, false);
     if (pool->timer.at_ms == 0 || conn->idle_until_ms < pool->timer.at_ms)
@@ -160,6 +163,7 @@ struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max)
         if (pool->count == 0)
             timer_clear(&pool->timer);
         stream_set_user(conn->stream, &nobody, NULL);
+        stream_first(conn->stream, false);
         conn->reused = true;
         conn->connect_us = 0;
         return conn;

@@ -238,6 +238,7 @@ void probe_start(struct probe *probe)
                                 .conf = &probe->dial_conf,
                                 .to = probe->to,
                                 .good = &probe->good,
+                                .ports_out = probe->ports_out,
                                 .on_done = on_dialled};
     probe->arena = arena_new(PROBE_ARENA_BYTES, PROBE_CHUNK_BYTES);
     if (probe->arena == NULL) {

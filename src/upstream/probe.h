@@ -28,6 +28,7 @@ struct probe {
     const struct upstream_conf *conf;
     const struct origin_conf *to;
     const struct check_conf *check;
+    _Atomic uint64_t *ports_out; /* as in dial.h */
     /* Never from inside probe_start(). The probe may be started again in there. */
     void (*on_done)(struct probe *probe, enum probe_result result);
     /* out: why it is not well, escaped */

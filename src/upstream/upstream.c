@@ -226,6 +226,7 @@ static bool dial_origin(struct attempt *attempt, unsigned index, struct origin *
     attempt->origin = origin;
     attempt->dial.to = &wait->conf->origins[index];
     attempt->dial.good = &origin->good;
+    attempt->dial.ports_out = &origin->shared->ports_out;
     attempt->dial.source_at = wait->upstreams->source_at++;
     if ((!attempt->dial.to->tls || has_tls(attempt)) && dial_start(&attempt->dial))
         return true;

@@ -182,6 +182,8 @@ def test_when_all_rest_all_are_tried_and_none_answers_says_when_to_come_again(po
     # Each was tried once by the first; the others went on with the one that failed longest ago.
     assert [r["tries"] for r in wait_for(lambda: p.log_records()[2:] and p.log_records(),
                                          "the records")] == [3, 3, 3]
+    for known in p.status()["origins"]:
+        assert known["state"] == "resting" and "refused" in known["why"] and known["rests_ms"] > 0
     back = origin(named("back"), port=ports[1])
     assert [p.get().text for _ in range(5)] == ["back"] * 5
     assert len(back.requests) == 5
@@ -220,6 +222,11 @@ def test_an_origin_that_fails_its_check_gets_no_requests_until_it_is_well(portcu
                   "it answered 503")
     a.served = 0
     assert {p.get().text for _ in range(20)} == {"b"} and a.served == 0
+    known = p.status()["origins"]
+    assert known[0]["origin"] == f"127.0.0.1:{one.port}"  # what is not up comes first
+    assert known[0]["state"] == "down" and known[0]["why"] == "it answered 503"
+    assert known[1]["state"] == "up" and "why" not in known[1]
+    assert "state: down" in p.cli("status", "-c", p.conf).stdout
     # It goes on being looked at; what a reload leaves as it was is not forgotten.
     assert p.reload().returncode == 0
     assert {p.get().text for _ in range(20)} == {"b"} and a.served == 0

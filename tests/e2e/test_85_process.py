@@ -382,8 +382,8 @@ def test_the_worker_answers_questions_about_its_origins(portcullis, origin, piec
     assert p.get().status == 200
     first, rest = ask(p, b"origins\0", pieces)
     assert first == "ok"
-    (seen,) = json.loads(rest)
-    assert seen["origin"] == f"localhost:{o.port}" and not seen["resting"]
+    (seen,) = json.loads(rest)["origins"]
+    assert seen["origin"] == f"localhost:{o.port}" and seen["state"] == "up"
 
 
 @pytest.mark.parametrize("question", [b"", b"origins", b"fly\0", b"\0", b"x" * 300000, b"a\0" * 300],

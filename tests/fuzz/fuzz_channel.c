@@ -23,7 +23,7 @@ static void fill_in(const struct letter *letter)
         memset(&form, 0, sizeof form);
     }
     bool taken = load_form_take(&form, letter);
-    if (form.addr_count > LISTENERS_MAX || form.log_count > LOG_FILES_MAX ||
+    if (form.addr_count > ADDRS_MAX || form.log_count > LOG_FILES_MAX ||
         form.root_count > ROOTS_MAX)
         abort();
     if (!taken || !load_form_complete(&form))

@@ -63,7 +63,7 @@ static void an_authority_is_taken_normal_or_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct authority a;
         bool ok = authority_parse(arena, str_from_z(cases[i].text), &a);
-        if (ok != (cases[i].host != NULL))
+        if (ok != (cases[i].host != NULL) || authority_ok(str_from_z(cases[i].text)) != ok)
             fail_msg("%s", cases[i].text);
         if (!ok)
             continue;

@@ -143,6 +143,50 @@ static void events_of_a_removed_descriptor_are_dropped(void **state)
     }
 }
 
+struct ordered {
+    struct loop_io io;
+    struct loop *loop;
+    unsigned *order, name;
+};
+
+static void on_ordered(struct loop_io *io, uint32_t events)
+{
+    struct ordered *o = LIST_OF(io, struct ordered, io);
+    (void)events;
+    *o->order = *o->order * 10 + o->name;
+    loop_remove(o->loop, io);
+    loop_stop(o->loop);
+}
+
+static void what_is_first_runs_before_others_of_its_turn(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 3; first++) {
+        int fds[3][2];
+        unsigned order = 0;
+        struct loop *loop = loop_new(0);
+        struct ordered all[3];
+        for (unsigned i = 0; i < 3; i++) {
+            assert_int_equal(pipe(fds[i]), 0);
+            assert_int_equal(write(fds[i][1], "x", 1), 1);
+            all[i] = (struct ordered){
+                .io = {.fd = fds[i][0], .first = i == first, .on_event = on_ordered},
+                .loop = loop,
+                .order = &order,
+                .name = i + 1};
+            assert_true(loop_add(loop, &all[i].io, LOOP_IN));
+        }
+        loop_run(loop);
+        assert_int_equal(order / 100, first + 1); /* and each once */
+        assert_int_equal(order % 10 + order / 10 % 10 + order / 100, 6);
+        loop_end(loop);
+        for (unsigned i = 0; i < 3; i++) {
+            close(fds[i][0]);
+            close(fds[i][1]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +194,7 @@ int main(void)
         cmocka_unit_test(a_cleared_timer_does_not_fire_and_a_moved_one_fires_once),
         cmocka_unit_test(tasks_of_another_thread_run_in_order),
         cmocka_unit_test(events_of_a_removed_descriptor_are_dropped),
+        cmocka_unit_test(what_is_first_runs_before_others_of_its_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
