@@ -48,29 +48,28 @@ def client_of(front, kind):
     return front.connect() if kind == "plain" else front.connect_tls("a.test")
 
 
-def play(client, data, pieces):
-    """Sends in one piece or byte by byte; the proxy may close in the middle."""
+def play(client, data):
+    """The proxy may close in the middle."""
     try:
-        for piece in ([data] if not pieces else [data[i:i + 1] for i in range(len(data))]):
-            client.send(piece)
+        client.send(data)
     except OSError:
         pass
 
 
-def check_request(front, case, kind, pieces=False):
+def check_request(front, case, kind):
     data = case["bytes"].encode("latin-1")
     wanted = statuses(case)
     before = len(front.origin.requests)
     head_only = data.startswith(b"HEAD ")
     with client_of(front, kind) as client:
-        play(client, data, pieces)
+        play(client, data)
         answer = client.response(head_only)
         while answer.status in (100, 103) and len(wanted) > 1:
             answer = client.response(head_only)
         assert answer.status in wanted or (answer.status == 200 and 100 in wanted), answer.raw
         if answer.status in (400, 413, 414, 417, 431, 501, 505):
             # Refused: what follows on the connection is never read as a request.
-            play(client, SECRET, False)
+            play(client, SECRET)
             assert client.closed(), f"bytes behind the refusal: {client.buffer[:200]!r}"
     new = front.origin.requests[before:]
     assert len(new) <= 1, [r.head for r in new]
@@ -81,12 +80,6 @@ def check_request(front, case, kind, pieces=False):
 @pytest.mark.parametrize("case", REQUESTS, ids=lambda c: c["name"])
 def test_table_of_requests(front, case, kind):
     check_request(front, case, kind)
-
-
-@pytest.mark.parametrize("case", [c for c in REQUESTS if len(c["bytes"]) < 300][::4],
-                         ids=lambda c: c["name"])
-def test_table_of_requests_byte_by_byte(front, case):
-    check_request(front, case, "plain", pieces=True)
 
 
 def test_every_refused_head_is_recorded(front):
