@@ -60,6 +60,9 @@ struct stream_ops {
     struct loop *(*loop)(const struct stream *stream);
     /* True when nothing is known against sending a request now (peeks at a pooled connection). */
     bool (*healthy)(struct stream *stream);
+    /* True when what was sent has had no acknowledgement for `ms` and was sent again in vain: the
+     * peer's machine is gone. A peer that is merely slow is never stranded. */
+    bool (*stranded)(const struct stream *stream, uint32_t ms);
     int (*error)(const struct stream *stream); /* errno of RESET and REFUSED */
     const char *(*error_text)(const struct stream *stream);
     void (*addresses)(const struct stream *stream, struct addr *local, struct addr *peer);
@@ -123,6 +126,10 @@ static inline struct loop *stream_loop(const struct stream *s)
 static inline bool stream_healthy(struct stream *s)
 {
     return s->ops->healthy(s);
+}
+static inline bool stream_stranded(const struct stream *s, uint32_t ms)
+{
+    return s->ops->stranded(s, ms);
 }
 static inline int stream_error(const struct stream *s)
 {

@@ -398,6 +398,20 @@ static bool tcp_healthy(struct stream *stream)
            (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+/* Without an answer from there even probes of a closed window remain unacknowledged. One repetition
+ * may be an unlucky packet; two take half a second at least (RFC 6298 2.4, 5.5). */
+static bool tcp_stranded(const struct stream *stream, uint32_t ms)
+{
+    enum { REPEATED = 2 };
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    if (tcp_of_const(stream)->flags & (CONNECTING | FAILED | CLOSED) ||
+        getsockopt(tcp_of_const(stream)->io.fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
+        return false; /* a UNIX socket has no such thing */
+    return info.tcpi_unacked != 0 && info.tcpi_retransmits >= REPEATED &&
+           info.tcpi_last_ack_recv >= ms;
+}
+
 static int tcp_error(const struct stream *stream)
 {
     return tcp_of_const(stream)->error;
@@ -437,6 +451,7 @@ static const struct stream_ops tcp_ops = {
     .close = tcp_close,
     .loop = tcp_loop,
     .healthy = tcp_healthy,
+    .stranded = tcp_stranded,
     .error = tcp_error,
     .error_text = tcp_error_text,
     .addresses = tcp_addresses,

@@ -46,12 +46,15 @@ struct content {
 struct waits {
     uint64_t body_ms, send_ms, answer_ms, stream_ms, quiet_ms;
     uint64_t body_mark, send_mark; /* progress at that moment, in bytes */
+    uint64_t reach_ms;             /* while an answer is awaited: the last look at the connection */
+    uint32_t reach_every_ms;
 };
 
 enum exchange_timeout {
     EXCHANGE_BODY_TIMEOUT,
     EXCHANGE_SEND_TIMEOUT,
     EXCHANGE_ANSWER_TIMEOUT,
+    EXCHANGE_REACH_TIMEOUT, /* no timeout yet: time to see whether the origin is still there */
     EXCHANGE_STREAM_TIMEOUT,
     EXCHANGE_QUIET_TIMEOUT,
 };

@@ -35,10 +35,11 @@ void exchange_wait_send(struct exchange *x)
     at_latest(x, x->conf->send_ms);
 }
 
-void exchange_wait_answer(struct exchange *x)
+void exchange_wait_answer(struct exchange *x, uint32_t reach_every_ms)
 {
-    x->waits.answer_ms = now_ms(x);
-    at_latest(x, x->conf->answer_ms);
+    x->waits.answer_ms = x->waits.reach_ms = now_ms(x);
+    x->waits.reach_every_ms = reach_every_ms;
+    at_latest(x, x->conf->answer_ms < reach_every_ms ? x->conf->answer_ms : reach_every_ms);
 }
 
 void exchange_wait_stream(struct exchange *x)
@@ -94,32 +95,46 @@ static void note_progress(struct exchange *x)
     }
 }
 
+struct wait_left {
+    uint64_t ms;
+    enum exchange_timeout which;
+};
+
+/* The wait that is over, or over first. Of several that are over the first of the rows counts. */
+static struct wait_left next_over(const struct exchange *x)
+{
+    const struct waits *w = &x->waits;
+    const struct wait_left rows[] = {
+        {left_ms(x, w->send_ms, x->conf->send_ms), EXCHANGE_SEND_TIMEOUT},
+        {left_ms(x, w->body_ms, x->conf->body_ms), EXCHANGE_BODY_TIMEOUT},
+        {left_ms(x, w->answer_ms, x->conf->answer_ms), EXCHANGE_ANSWER_TIMEOUT},
+        {left_ms(x, w->answer_ms != 0 ? w->reach_ms : 0, w->reach_every_ms),
+         EXCHANGE_REACH_TIMEOUT},
+        {left_ms(x, w->stream_ms, x->conf->stream_ms), EXCHANGE_STREAM_TIMEOUT},
+        {left_ms(x, w->quiet_ms, x->conf->quiet_ms), EXCHANGE_QUIET_TIMEOUT},
+    };
+    struct wait_left least = rows[0];
+    for (size_t i = 1; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].ms < least.ms)
+            least = rows[i];
+    return least;
+}
+
 static void on_fire(struct loop_timer *timer)
 {
     struct exchange *x = LIST_OF(timer, struct exchange, timer);
     note_progress(x);
-    const struct waits *w = &x->waits;
-    const struct {
-        uint64_t left;
-        enum exchange_timeout which;
-    } rows[] = {
-        {left_ms(x, w->send_ms, x->conf->send_ms), EXCHANGE_SEND_TIMEOUT},
-        {left_ms(x, w->body_ms, x->conf->body_ms), EXCHANGE_BODY_TIMEOUT},
-        {left_ms(x, w->answer_ms, x->conf->answer_ms), EXCHANGE_ANSWER_TIMEOUT},
-        {left_ms(x, w->stream_ms, x->conf->stream_ms), EXCHANGE_STREAM_TIMEOUT},
-        {left_ms(x, w->quiet_ms, x->conf->quiet_ms), EXCHANGE_QUIET_TIMEOUT},
-    };
-    uint64_t least = UINT64_MAX;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (rows[i].left == 0) {
-            x->on_timeout(x, rows[i].which);
-            return;
-        }
-        if (rows[i].left < least)
-            least = rows[i].left;
-    }
-    if (least != UINT64_MAX)
-        timer_set(x->front->loop, &x->timer, least);
+    struct wait_left next = next_over(x);
+    if (next.ms == 0)
+        x->on_timeout(x, next.which);
+    else if (next.ms != UINT64_MAX)
+        timer_set(x->front->loop, &x->timer, next.ms);
+}
+
+void exchange_look_later(struct exchange *x)
+{
+    x->waits.reach_ms = now_ms(x);
+    timer_set(x->front->loop, &x->timer, next_over(x).ms);
 }
 
 void exchange_timer_init(struct exchange *x,

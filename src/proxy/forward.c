@@ -222,7 +222,7 @@ static void note_sent(struct forward *f)
     if (!f->client.request_sent || x->record.sent_us != 0)
         return;
     x->record.sent_us = access_record_mark(x->start_us, clock_mono_us());
-    exchange_wait_answer(x);
+    exchange_wait_answer(x, conf_of(f)->connect_ms);
 }
 
 static void pause_body(struct exchange *x)
@@ -458,7 +458,9 @@ void forward_body(struct exchange *x, struct str piece)
     if (client_backlog(&f->client) > EXCHANGE_BACKLOG_MAX && !x->body_paused) {
         pause_body(x);
         if (!x->answer_begun)
-            exchange_wait_answer(x); /* until on_client_drained(): it takes the body, or answers */
+            exchange_wait_answer(
+                x, conf_of(f)
+                       ->connect_ms); /* until on_client_drained(): it takes the body, or answers */
     }
 }
 
@@ -601,12 +603,13 @@ static bool repeatable(const struct forward *f)
            (!f->sent_something || method_is_idempotent(x->message.method));
 }
 
-enum again { AGAIN_STALE, AGAIN_FAILED, AGAIN_SILENT };
+enum again { AGAIN_STALE, AGAIN_FAILED, AGAIN_SILENT, AGAIN_GONE };
 
 static const struct str again_why[] = {
     [AGAIN_STALE] = STR_INIT("a kept connection proved stale"),
     [AGAIN_FAILED] = STR_INIT("the origin failed before its answer"),
     [AGAIN_SILENT] = STR_INIT("the origin did not answer in time"),
+    [AGAIN_GONE] = STR_INIT("the origin's machine takes no packets"),
 };
 
 /* A further origin, under `retry` and its budget. */
@@ -653,6 +656,23 @@ bool forward_timed_out(struct exchange *x)
     release(f, false);
     f->repeated_timeout = true;
     return !repeated && try_again(f, AGAIN_SILENT);
+}
+
+/*
+ * A machine that vanishes says nothing to those who hold a connection to it. Who connects finds out
+ * within `timeout connect`; so do we, instead of waiting for the answer's whole time.
+ */
+bool forward_look(struct exchange *x)
+{
+    struct forward *f = x->forward;
+    if (f == NULL || f->conn == NULL || !stream_stranded(f->conn->stream, conf_of(f)->connect_ms)) {
+        exchange_look_later(x);
+        return true;
+    }
+    f->wait.origin_index = f->conn->origin_index;
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
+    release(f, false);
+    return try_again(f, AGAIN_GONE);
 }
 
 static void on_client_failed(struct client_request *request, enum client_failure failure)

@@ -23,6 +23,9 @@ void forward_drained(struct exchange *x);
 /* The origin was silent for too long: a failure of its own. True when another one is asked (once,
  * and where that is safe); else the exchange is to be answered. */
 bool forward_timed_out(struct exchange *x);
+/* The answer is still awaited: is the origin's machine there at all? False when not, and nobody
+ * else is asked: then the exchange is to be answered. */
+bool forward_look(struct exchange *x);
 /* Gives up: the connection is closed. Harmless when there is none. */
 void forward_end(struct exchange *x);
 

@@ -630,6 +630,11 @@ static void on_timeout(struct exchange *x, enum exchange_timeout which)
         refuse_and_answer(x, 504, ACCESS_BY_ORIGIN, STR("timeout answer"),
                           STR("the origin did not answer in time"));
         return;
+    case EXCHANGE_REACH_TIMEOUT:
+        if (!forward_look(x))
+            refuse_and_answer(x, 504, ACCESS_BY_ORIGIN, STR("origin gone"),
+                              STR("the origin's machine takes no packets any more"));
+        return;
     case EXCHANGE_STREAM_TIMEOUT:
     case EXCHANGE_QUIET_TIMEOUT:
         answer_cut(x, x->tunnel ? ACCESS_COMPLETE : ACCESS_ORIGIN_TIMED_OUT);

@@ -160,6 +160,11 @@ static bool op_healthy(struct stream *stream)
            stream_healthy(tls->lower);
 }
 
+static bool op_stranded(const struct stream *stream, uint32_t ms)
+{
+    return stream_stranded(tls_of(stream)->lower, ms);
+}
+
 static int op_error(const struct stream *stream)
 {
     return stream_error(tls_of(stream)->lower);
@@ -188,6 +193,7 @@ const struct stream_ops tls_stream_ops = {
     .close = op_close,
     .loop = op_loop,
     .healthy = op_healthy,
+    .stranded = op_stranded,
     .error = op_error,
     .error_text = op_error_text,
     .addresses = op_addresses,

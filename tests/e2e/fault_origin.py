@@ -1,6 +1,6 @@
 """An origin as a process of its own, so that it can be killed, frozen and started again.
 
-    fault_origin.py PORT RECORD [MODE]
+    fault_origin.py HOST PORT RECORD [MODE]
 
 Answers each request with its target as the body; of each POST it has read it first appends the target
 to RECORD, one line in one write, so that what was recorded survives a SIGKILL. A line on its standard
@@ -98,15 +98,15 @@ def command():
     print("ready", flush=True)
 
 
-async def main(port, path):
+async def main(host, port, path):
     record = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Connection(record), "127.0.0.1", port, backlog=512)
+    await loop.create_server(lambda: Connection(record), host, port, backlog=512)
     loop.add_reader(sys.stdin, command)
     print("ready", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    mode[0] = " ".join(sys.argv[3:]) or "good"
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
+    mode[0] = " ".join(sys.argv[4:]) or "good"
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3]))

@@ -184,16 +184,16 @@ class Load:
 
 
 class Process:
-    """One origin of fault_origin.py."""
+    """One origin of fault_origin.py; `run` are words in front of its command."""
 
-    def __init__(self, record, port=None, mode="good"):
+    def __init__(self, record, port=None, mode="good", host="127.0.0.1", run=()):
         self.record, self.port, self.mode, self.child = record, port or free_port(), mode, None
+        self.host, self.words = host, [*run, sys.executable, str(HERE / "fault_origin.py")]
         self.start()
 
     def start(self, wait=True):
         self.child = subprocess.Popen(
-            [sys.executable, HERE / "fault_origin.py", str(self.port), str(self.record),
-             *self.mode.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [*self.words, self.host, str(self.port), str(self.record), *self.mode.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if wait:
             assert self.child.stdout.readline() == "ready\n"
         return self

@@ -1,10 +1,14 @@
 """Origins that fail in every way: a GET is answered as long as one of them can, a POST never comes twice."""
+import os
+import random
+import shutil
+import subprocess
 import time
 
 import pytest
 
 from conftest import SANITIZED, free_port, wait_for
-from load import SECONDS, Load, answered, nothing_lost, nothing_twice, posted, settle, tell
+from load import SECONDS, Load, Process, answered, nothing_lost, nothing_twice, posted, settle, tell
 
 # What a POST may get that was on its way to the one that failed.
 POST_FAILED = ("POST 502", "POST 504")
@@ -120,6 +124,69 @@ def test_all_down_and_back(portcullis, certs, processes):
     first = min(end for sent, end in load.answered_at if sent > back) - back
     assert first < (5 if SANITIZED else 0.5), f"back after {first:.3f} s"
     tell("all down and back", back_ms=round(first * 1000), **load.figure())
+
+
+class Machine:
+    """A network namespace with an address of its own: a machine that can lose its network."""
+
+    def __init__(self):
+        self.name = f"pc{os.getpid()}-{random.randrange(10**6)}"
+        net = f"10.{random.randrange(200, 250)}.{random.randrange(250)}"
+        self.near, self.far, self.link = f"{net}.1/30", f"{net}.2", f"v{random.randrange(10**9)}"
+        self.ip("netns", "add", self.name)
+        try:
+            self.ip("link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", self.name)
+            self.ip("addr", "add", self.near, "dev", self.link)
+            self.ip("link", "set", self.link, "up")
+            self.ip("-n", self.name, "addr", "add", f"{self.far}/30", "dev", "eth0")
+            self.ip("-n", self.name, "link", "set", "eth0", "up")
+        except AssertionError:
+            self.end()
+            raise
+
+    @staticmethod
+    def ip(*words):
+        done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def vanish(self):
+        """No FIN, no RST, no ICMP: nothing comes from there any more."""
+        self.ip("-n", self.name, "addr", "del", f"{self.far}/30", "dev", "eth0")
+
+    def end(self):
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+
+
+@pytest.fixture
+def machine():
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("a network namespace needs root and ip(8)")
+    try:
+        made = Machine()
+    except AssertionError as error:
+        pytest.skip(f"no network namespace: {error}")
+    yield made
+    made.end()
+
+
+def test_one_of_two_machines_vanishes(portcullis, certs, processes, machine):
+    """Kept connections to it stay open here: only missing acknowledgements tell. Not the whole time of
+    `timeout answer`, a minute, is waited for one of them."""
+    (good,) = processes()
+    bad = Process(processes.record, host=machine.far, run=("ip", "netns", "exec", machine.name))
+    try:
+        p = portcullis(conf(certs, good, f"{machine.far}:{bad.port}", front="timeout connect 500ms"))
+        with Load(p, certs.ca) as load:
+            settle(load, SECONDS / 2)
+            machine.vanish()
+            settle(load, 2 * SECONDS)
+    finally:
+        bad.kill()
+    nothing_lost(load, processes.record, POST_FAILED)
+    assert sum(load.statuses.values()) <= 20
+    assert load.slowest < (15 if SANITIZED else 4), load.slowest
+    assert p.wait_log(lambda r: "packets" in str(r))
+    tell("one of two machines vanishes", **load.figure())
 
 
 # --- kept connections that end -------------------------------------------------------------------

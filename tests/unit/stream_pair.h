@@ -108,6 +108,13 @@ static inline struct loop *pair_op_loop(const struct stream *s)
     (void)s;
     return NULL;
 }
+static inline bool pair_op_stranded(const struct stream *s, uint32_t ms)
+{
+    (void)s;
+    (void)ms;
+    return false;
+}
+
 static inline bool pair_op_healthy(struct stream *s)
 {
     return !pair_end_of(s)->fin && pair_end_of(s)->len == 0;
@@ -137,6 +144,7 @@ static const struct stream_ops pair_ops = {
     .close = pair_op_close,
     .loop = pair_op_loop,
     .healthy = pair_op_healthy,
+    .stranded = pair_op_stranded,
     .error = pair_op_error,
     .error_text = pair_op_error_text,
     .addresses = pair_op_addresses,

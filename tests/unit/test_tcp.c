@@ -564,6 +564,22 @@ static void healthy_means_open_silent_and_not_ended(void **state)
     stop(&side, -1);
 }
 
+/* Its machine acknowledges, and answers probes of the closed window. */
+static void a_peer_that_reads_nothing_is_not_stranded(void **state)
+{
+    (void)state;
+    for (int tcp = 0; tcp < 2; tcp++) {
+        struct side side = {0};
+        int peer = start(&side, tcp);
+        assert_false(stream_stranded(side.stream, 0));
+        send_pattern(&side, 3 * 1024 * 1024);
+        run(side.loop, 700);
+        assert_true(stream_backlog(side.stream) != 0);
+        assert_false(stream_stranded(side.stream, 0));
+        stop(&side, peer);
+    }
+}
+
 static void connecting_opens_later_and_sends_what_was_given_before(void **state)
 {
     (void)state;
@@ -726,6 +742,7 @@ int main(void)
         cmocka_unit_test(closing_is_allowed_inside_every_callback),
         cmocka_unit_test(a_reset_close_reaches_the_peer_as_a_reset),
         cmocka_unit_test(healthy_means_open_silent_and_not_ended),
+        cmocka_unit_test(a_peer_that_reads_nothing_is_not_stranded),
         cmocka_unit_test(connecting_opens_later_and_sends_what_was_given_before),
         cmocka_unit_test(finished_while_connecting_the_fin_still_goes),
         cmocka_unit_test(a_refused_connection_is_told_as_such),
