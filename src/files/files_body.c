@@ -83,6 +83,11 @@ static ssize_t read_piece(const struct files_body *body, const struct piece *pie
         memcpy(into, piece->memory + body->done, len);
         return (ssize_t)len;
     }
+    const char *bytes = body->shared != NULL ? open_file_bytes(body->shared) : NULL;
+    if (bytes != NULL) {
+        memcpy(into, bytes + piece->from + body->done, len);
+        return (ssize_t)len;
+    }
     ssize_t got;
     do
         got = pread(body->fd, into, len, (off_t)(piece->from + body->done));

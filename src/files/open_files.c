@@ -20,6 +20,7 @@ struct place {
     struct open_file *file; /* NULL: free */
     uint64_t hash;          /* of root and path; equal ones mean the same file or fail the stat */
     uint64_t asked_ms;
+    uint64_t seen_turn; /* of the loop, when the system was asked last */
 };
 
 struct open_files {
@@ -81,12 +82,50 @@ void open_files_end(struct open_files *files)
     free(files);
 }
 
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool unchanged(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mode == b->st_mode && same_time(a->st_mtim, b->st_mtim) &&
+           same_time(a->st_ctim, b->st_ctim);
+}
+
 void open_file_release(struct open_file *file)
 {
     if (--file->users != 0)
         return;
     close(file->fd);
+    free(file->bytes);
     free(file);
+}
+
+static bool read_whole(int fd, char *into, size_t len)
+{
+    size_t done = 0;
+    ssize_t got;
+    while (done < len && (got = pread(fd, into + done, len - done, (off_t)done)) > 0)
+        done += (size_t)got;
+    return done == len;
+}
+
+const char *open_file_bytes(struct open_file *file)
+{
+    size_t len = (size_t)file->st.st_size;
+    struct stat after;
+    if (file->bytes != NULL || len == 0 || len > OPEN_FILES_BYTES_MAX)
+        return file->bytes;
+    char *bytes = malloc(len);
+    /* It must not have changed while it was read. */
+    if (bytes != NULL && read_whole(file->fd, bytes, len) && fstat(file->fd, &after) == 0 &&
+        unchanged(&after, &file->st))
+        file->bytes = bytes;
+    else
+        free(bytes);
+    return file->bytes;
 }
 
 /* ---- names ---- */
@@ -100,18 +139,6 @@ static struct str whole_path(char memory[PATH_MAX], struct str root, struct str 
     text_add(&text, path);
     text_add_byte(&text, '\0');
     return text_ok(&text) ? text_str(&text) : STR("");
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool unchanged(const struct stat *a, const struct stat *b)
-{
-    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
-           a->st_mode == b->st_mode && same_time(a->st_mtim, b->st_mtim) &&
-           same_time(a->st_ctim, b->st_ctim);
 }
 
 /* A change that comes later will bear a later time, even where times are coarse. */
@@ -130,21 +157,29 @@ static struct place *row_of(struct open_files *files, uint64_t hash)
 
 /* ---- finding and keeping ---- */
 
+static bool still_means(const char *whole_z, const struct open_file *file)
+{
+    struct stat now;
+    return stat(whole_z, &now) == 0 && unchanged(&now, &file->st);
+}
+
 struct open_file *open_files_find(struct open_files *files, struct str root, struct str path)
 {
     char memory[PATH_MAX];
     struct str whole = whole_path(memory, root, path);
-    uint64_t hash = hash_bytes(whole);
+    if (whole.len == 0)
+        return NULL;
+    uint64_t hash = hash_bytes(whole), turn = loop_turns(files->loop);
     struct place *row = row_of(files, hash);
     for (unsigned k = 0; k < WAYS; k++) {
         struct place *place = &row[k];
         if (place->file == NULL || place->hash != hash)
             continue;
-        struct stat now;
-        if (whole.len == 0 || stat(memory, &now) != 0 || !unchanged(&now, &place->file->st)) {
+        if (place->seen_turn != turn && !still_means(memory, place->file)) {
             empty(place);
             return NULL;
         }
+        place->seen_turn = turn;
         place->asked_ms = loop_now_ms(files->loop);
         place->file->users++;
         return place->file;
@@ -179,7 +214,10 @@ struct open_file *open_files_keep(struct open_files *files, struct str root, str
     uint64_t hash = hash_bytes(whole);
     struct place *place = place_for(files, hash);
     empty(place);
-    *place = (struct place){.file = file, .hash = hash, .asked_ms = loop_now_ms(files->loop)};
+    *place = (struct place){.file = file,
+                            .hash = hash,
+                            .asked_ms = loop_now_ms(files->loop),
+                            .seen_turn = loop_turns(files->loop)};
     if (files->timer.at_ms == 0)
         timer_set(files->loop, &files->timer, SWEEP_MS);
     return file;

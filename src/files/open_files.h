@@ -2,11 +2,13 @@
  * Regular files that were opened lately, kept open: one table per thread, so that a file asked for
  * again costs one stat() where opening it safely takes six calls.
  *
- * Nobody sees an old file: each look-up asks the system what the whole path, root included, means
- * now, and takes the kept descriptor only where that is the very file it stands for, unchanged
- * (device, inode, size, times of change and of status). A file changed within the last
- * OPEN_FILES_SETTLED_S is not kept, since a second change could bear the same time. What is kept
- * was opened by beneath_open(): it lies below its root.
+ * Nobody sees an old file: once in each turn of the loop a look-up asks the system what the whole
+ * path, root included, means now, and takes the kept descriptor only where that is the very file it
+ * stands for, unchanged (device, inode, size, times of change and of status). A file changed within
+ * the last OPEN_FILES_SETTLED_S is not kept, since a second change could bear the same time. What
+ * is kept was opened by beneath_open(): it lies below its root.
+ *
+ * Of small files the bytes are kept too: those of the very file that the look-up has found.
  *
  * At most OPEN_FILES_MAX are kept. A file not asked for within OPEN_FILES_IDLE_MS is closed, so
  * that deleted ones give their room back.
@@ -22,12 +24,17 @@ struct loop;
 struct open_files;
 
 enum { OPEN_FILES_MAX = 256, OPEN_FILES_SETTLED_S = 2, OPEN_FILES_IDLE_MS = 30 * 1000 };
+/* Icons, small scripts and pages: all of them together take at most 4 MiB of a thread. */
+#define OPEN_FILES_BYTES_MAX ((size_t)16 * 1024)
 
 /* Shared by the table and those who send it; read-only but for them. */
 struct open_file {
     int fd; /* read it with pread(): its offset is everybody's */
     unsigned users;
     struct stat st;
+    /* All its bytes, st_size of them, or NULL: it is longer than OPEN_FILES_BYTES_MAX, empty, or
+     * was not asked for yet. */
+    char *bytes;
 };
 
 /* NULL without memory. */
@@ -50,6 +57,8 @@ struct open_file *open_files_find(struct open_files *files, struct str root, str
 struct open_file *open_files_keep(struct open_files *files, struct str root, struct str path,
                                   int fd, const struct stat *st)
     __attribute__((warn_unused_result));
+/* Its bytes, read when they are asked for first; NULL where there are none, or no memory. */
+const char *open_file_bytes(struct open_file *file);
 void open_file_release(struct open_file *file);
 
 #endif

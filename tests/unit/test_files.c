@@ -180,9 +180,25 @@ static struct asked ask_once(const char *method, const char *path, const char *f
     return a;
 }
 
+/* Files are looked at once in a turn of the loop: here is the next one. */
+static void stop_loop(struct loop_task *task)
+{
+    (void)task;
+    loop_stop(loop);
+}
+
+static void next_turn(void)
+{
+    struct loop_task task = {.run = stop_loop};
+    loop_post(loop, &task);
+    loop_run(loop);
+}
+
 /* What is kept open is asked for twice, so that the second answer comes from it. */
 static struct asked ask(const char *method, const char *path, const char *fields)
 {
+    if (loop != NULL)
+        next_turn();
     if (kept != NULL)
         (void)ask_once(method, path, fields);
     return ask_once(method, path, fields);

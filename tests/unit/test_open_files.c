@@ -34,6 +34,15 @@ static void write_file(const char *name, const char *text)
     fclose(file);
 }
 
+static void write_sized(const char *name, size_t len)
+{
+    FILE *file = fopen(at(name), "w");
+    assert_non_null(file);
+    for (size_t i = 0; i < len; i++)
+        fputc('z', file);
+    fclose(file);
+}
+
 /* Until a file made now is old enough; nothing else can age its time of status. */
 static void wait_until_settled(void)
 {
@@ -65,8 +74,23 @@ static bool keep(const char *root, const char *name)
     return file != NULL;
 }
 
+/* Files are looked at once in a turn of the loop: here is the next one. */
+static void stop_loop(struct loop_task *task)
+{
+    (void)task;
+    loop_stop(loop);
+}
+
+static void next_turn(void)
+{
+    struct loop_task task = {.run = stop_loop};
+    loop_post(loop, &task);
+    loop_run(loop);
+}
+
 static bool is_kept(const char *root, const char *name)
 {
+    next_turn();
     struct open_file *file = open_files_find(files, str_from_z(at(root)), str_from_z(name));
     if (file != NULL)
         open_file_release(file);
@@ -95,6 +119,12 @@ static int set_up(void **state)
         snprintf(name, sizeof name, "b/%u", i);
         write_file(name, "x");
     }
+    assert_int_equal(mkdir(at("s"), 0755), 0);
+    write_sized("s/empty", 0);
+    write_sized("s/one", 1);
+    write_sized("s/most", OPEN_FILES_BYTES_MAX);
+    write_sized("s/more", OPEN_FILES_BYTES_MAX + 1);
+    write_sized("s/changing", 1);
     wait_until_settled();
     loop = loop_new(0);
     files = open_files_new(loop);
@@ -234,6 +264,47 @@ static void a_file_nobody_asks_for_is_closed(void **state)
     assert_false(is_kept("b", "8"));
 }
 
+static void a_file_is_looked_at_once_in_a_turn(void **state)
+{
+    (void)state;
+    assert_true(keep("b", "10"));
+    assert_int_equal(truncate(at("b/10"), 0), 0);
+    struct open_file *file = open_files_find(files, str_from_z(at("b")), STR("10"));
+    assert_non_null(file);
+    open_file_release(file);
+    next_turn();
+    assert_null(open_files_find(files, str_from_z(at("b")), STR("10")));
+}
+
+static void small_files_are_kept_with_their_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        size_t len;
+        bool kept;
+    } sizes[] = {{"empty", 0, false},
+                 {"one", 1, true},
+                 {"most", OPEN_FILES_BYTES_MAX, true},
+                 {"more", OPEN_FILES_BYTES_MAX + 1, false}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        assert_true(keep("s", sizes[i].name));
+        struct open_file *file =
+            open_files_find(files, str_from_z(at("s")), str_from_z(sizes[i].name));
+        assert_non_null(file);
+        const char *bytes = open_file_bytes(file);
+        assert_int_equal(bytes != NULL, sizes[i].kept);
+        assert_true(bytes == NULL || bytes[sizes[i].len - 1] == 'z');
+        assert_ptr_equal(open_file_bytes(file), bytes);
+        open_file_release(file);
+    }
+    assert_true(keep("s", "changing"));
+    struct open_file *file = open_files_find(files, str_from_z(at("s")), STR("changing"));
+    write_file("s/changing", "x");
+    assert_null(open_file_bytes(file));
+    open_file_release(file);
+}
+
 static void a_path_too_long_for_the_system_is_not_found(void **state)
 {
     (void)state;
@@ -256,6 +327,8 @@ int main(void)
         cmocka_unit_test(no_more_than_the_limit_are_open),
         cmocka_unit_test(who_uses_a_file_reads_on_after_it_was_dropped),
         cmocka_unit_test(a_file_nobody_asks_for_is_closed),
+        cmocka_unit_test(a_file_is_looked_at_once_in_a_turn),
+        cmocka_unit_test(small_files_are_kept_with_their_bytes),
         cmocka_unit_test(a_path_too_long_for_the_system_is_not_found),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
