@@ -7,6 +7,7 @@
 #include "app/help.h"
 #include "app/live_commands.h"
 #include "app/serve_commands.h"
+#include "app/why_command.h"
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -109,6 +110,43 @@ static const struct command table[] = {
      "knows. Secrets are masked as in the log.",
      false,
      explain_command},
+    {"why",
+     "[REF]",
+     0,
+     1,
+     {OPTION_CONFIG,
+      OPTION_CONTROL,
+      {"--from", NULL, "IP", "the latest refusals of this address instead"},
+      {"--unmask", NULL, NULL, "show what is masked; for root"},
+      OPTION_JSON},
+     "tell what became of a request, and why",
+     "REF is the reference on an error page, in X-Request-Id and in the log. The running instance "
+     "remembers the last 10,000 requests, whatever the log is set to; what it does not know is "
+     "looked for in the log files that the configuration names, also in rotated ones.\n\nPrints "
+     "who "
+     "asked for what, and stage by stage what was decided, why, and by which line of the "
+     "configuration. Values in queries are masked, also where the log shows them; Cookie and "
+     "Authorization are never remembered.",
+     false,
+     why_command},
+    {"tail",
+     "",
+     0,
+     0,
+     {OPTION_CONFIG,
+      OPTION_CONTROL,
+      {"--host", NULL, "HOST", "of this host or site alone"},
+      {"--route", NULL, "PATTERN", "of the route with this pattern"},
+      {"--status", NULL, "STATUS", "404, or 5xx for a class"},
+      {"--from", NULL, "CIDR", "of clients in this network"},
+      {"--slow", NULL, "DURATION", "that took at least so long"},
+      OPTION_JSON},
+     "print requests as they end",
+     "A line each, until it is interrupted; masked, whatever the log shows. Goes on through "
+     "reloads, and says so when the worker has been replaced. Serving never waits for it: what "
+     "comes faster than it is read is left out and counted. At most four may read at a time.",
+     false,
+     tail_command},
     {"config",
      "",
      0,

@@ -24,6 +24,7 @@ struct query_client {
     char *answer; /* QUERY_ANSWER_MAX; pages that are not used cost nothing */
     size_t sent;
     uint64_t deadline_ms;
+    uint64_t stalled_ms; /* since when a follower has taken nothing of what waits */
     struct query query;
 };
 
@@ -64,6 +65,7 @@ static struct query_client *client_new(int fd, uint64_t now_ms)
     client->answer = malloc(QUERY_ANSWER_MAX);
     client->query.arena = arena_new(QUERY_ARENA_BYTES, 4096);
     client->deadline_ms = now_ms + QUERY_MS;
+    client->stalled_ms = now_ms;
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof peer;
     client->query.by_root =
@@ -182,6 +184,9 @@ static bool write_answer(struct query_desk *desk, struct query_client *client, u
     struct query *query = &client->query;
     if (query->more != NULL && !query->more(query, desk->user))
         query->more = NULL;
+    /* Whoever follows may look away for a while. */
+    if (query->more != NULL)
+        client->deadline_ms = client->stalled_ms + QUERY_STALL_MS;
     size_t left = query->out.len - client->sent;
     if (left > 0) {
         ssize_t sent =
@@ -191,9 +196,11 @@ static bool write_answer(struct query_desk *desk, struct query_client *client, u
         client->sent += (size_t)sent;
         left -= (size_t)sent;
         client->deadline_ms = now_ms + QUERY_MS;
+        client->stalled_ms = now_ms;
     }
     if (left > 0)
         return true;
+    client->stalled_ms = now_ms;
     client->sent = query->out.len = 0;
     client->deadline_ms = now_ms + QUERY_MS;
     return query->more != NULL;

@@ -24,6 +24,8 @@ enum {
     QUERY_BYTES_MAX = 256 * 1024, /* of all words: an `explain` with a body */
     QUERY_ANSWER_MAX = 8 * 1024 * 1024,
     QUERY_MS = 5000,
+    /* Who follows an answer that goes on may take nothing for so long: a terminal that stands. */
+    QUERY_STALL_MS = 10 * 60 * 1000,
     /* How often an answer that goes on is looked at. */
     QUERY_FOLLOW_MS = 50,
 };

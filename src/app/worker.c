@@ -405,7 +405,8 @@ static void answer_questions(struct worker *w)
     w->view = (struct worker_view){.threads = w->threads,
                                    .thread_count = w->thread_count,
                                    .snapshot = w->snapshot,
-                                   .log = w->log};
+                                   .log = w->log,
+                                   .draining = w->draining};
     query_desk_turn(&w->desk, clock_mono_ms());
     metrics_desk_turn(&w->metrics_desk, clock_mono_ms());
 }

@@ -3,6 +3,7 @@
 #include "app/origin_status.h"
 #include "app/worker_explain.h"
 #include "app/worker_thread.h"
+#include "app/worker_why.h"
 
 static bool origins(struct query *query, const struct worker_view *view)
 {
@@ -24,6 +25,8 @@ static const struct {
 } table[] = {
     {STR_INIT("origins"), origins},
     {STR_INIT("explain"), explain},
+    {STR_INIT("why"), worker_why},
+    {STR_INIT("tail"), worker_tail},
 };
 
 bool worker_query_answer(struct query *query, void *view)

@@ -6,18 +6,7 @@
 #define PC_APP_WORKER_QUERY_H
 
 #include "app/query_desk.h"
-
-struct log_thread;
-struct snapshot;
-struct worker_thread;
-
-/* What the functions may look at. */
-struct worker_view {
-    struct worker_thread *threads;
-    unsigned thread_count;
-    struct snapshot *snapshot; /* the latest; NULL: nothing is served yet */
-    struct log_thread *log;
-};
+#include "app/worker_view.h"
 
 /* For query_desk_init(); `view` is a struct worker_view. */
 bool worker_query_answer(struct query *query, void *view);

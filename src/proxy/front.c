@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "files/open_files.h"
+#include "observe/recall.h"
 #include "proxy/front_state.h"
 #include "proxy/record_log.h"
 #include "proxy/serve.h"
@@ -215,6 +216,7 @@ struct front *front_new(const struct front_conf *conf)
     front->thread = conf->thread;
     front->log = conf->log;
     front->metrics = conf->metrics;
+    front->recall = recall_new(conf->threads);
     list_init(&front->listeners);
     list_init(&front->sessions);
     /* Connection ids are unique in the life of the worker: threads count in ranges of their own. */
@@ -225,7 +227,7 @@ struct front *front_new(const struct front_conf *conf)
     front->limiter = conn_limiter_new(conf->threads);
     record_log_start(front);
     if (front->upstreams != NULL && front->open_files != NULL && front->tls != NULL &&
-        front->limiter != NULL)
+        front->limiter != NULL && front->recall != NULL)
         return front;
     if (error != NULL)
         log_error("TLS cannot start: %s", error);
@@ -270,6 +272,28 @@ struct upstreams *front_upstreams(struct front *front)
     return front->upstreams;
 }
 
+const struct recall *front_recall(const struct front *front)
+{
+    return front->recall;
+}
+
+bool front_tail_add(struct front *front, struct tail *tail)
+{
+    if (front->tail_count == FRONT_TAILS_MAX)
+        return false;
+    front->tails[front->tail_count++] = tail;
+    return true;
+}
+
+void front_tail_remove(struct front *front, const struct tail *tail)
+{
+    for (unsigned i = 0; i < front->tail_count; i++)
+        if (front->tails[i] == tail) {
+            front->tails[i] = front->tails[--front->tail_count];
+            return;
+        }
+}
+
 void front_end(struct front *front)
 {
     if (front == NULL)
@@ -278,6 +302,7 @@ void front_end(struct front *front)
     if (front->limiter != NULL)
         record_log_end(front);
     conn_limiter_end(front->limiter);
+    recall_end(front->recall);
     while (!list_empty(&front->listeners)) {
         struct front_listener *l = LIST_OF(front->listeners.next, struct front_listener, link);
         while (!list_empty(&l->sockets))

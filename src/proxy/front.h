@@ -13,6 +13,8 @@ struct loop;
 struct origin_registry; /* upstream/origin_shared.h */
 struct log_ring;        /* observe/log_thread.h */
 struct metrics_thread;  /* observe/metrics.h */
+struct recall;          /* observe/recall.h */
+struct tail;            /* observe/tail.h */
 struct resolver;        /* net/resolver.h */
 struct snapshot;        /* proxy/snapshot.h */
 struct tls_tickets;     /* tls/tls_tickets.h */
@@ -66,5 +68,12 @@ bool front_idle(const struct front *front);
 const struct front_counters *front_counters(const struct front *front);
 /* What this thread remembers of origins. */
 struct upstreams *front_upstreams(struct front *front);
+
+/* The last records of this thread (observe/recall.h). */
+const struct recall *front_recall(const struct front *front);
+/* From now on the reader gets this thread's records as they end, until it is taken out. False when
+ * there are FRONT_TAILS_MAX. */
+bool front_tail_add(struct front *front, struct tail *tail) __attribute__((warn_unused_result));
+void front_tail_remove(struct front *front, const struct tail *tail);
 
 #endif

@@ -12,6 +12,8 @@
 
 struct metrics_thread;
 struct open_files;
+struct recall;
+struct tail;
 struct tls_server;
 struct upstreams;
 
@@ -36,6 +38,9 @@ struct front {
     struct tls_server *tls;
     struct log_ring *log;
     struct metrics_thread *metrics;
+    struct recall *recall; /* its last records */
+    struct tail *tails[FRONT_TAILS_MAX];
+    unsigned tail_count;
     struct front_log logs[64];
     size_t log_count;
     struct link listeners; /* of struct front_listener */

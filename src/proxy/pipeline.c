@@ -512,10 +512,12 @@ static enum verdict phase_log(struct exchange *x)
     front_count(&counters->bytes_out, record->bytes_out);
     if (x->front->metrics != NULL)
         metrics_count(x->front->metrics, series_of(x), record);
-    if (x->conf != NULL && x->conf->log.target != 0) {
+    bool logged = x->conf != NULL && x->conf->log.target != 0;
+    if (logged)
         note_tls(x);
+    record_keep(x->front, record);
+    if (logged)
         record_log(x->front, &x->conf->log, record);
-    }
     return VERDICT_WAIT;
 }
 

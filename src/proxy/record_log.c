@@ -2,10 +2,19 @@
 
 #include "observe/access_log.h"
 #include "observe/log_thread.h"
+#include "observe/recall.h"
+#include "observe/tail.h"
 #include "proxy/front_state.h"
 
 /* How often connections that got no record of their own are looked through for a summary. */
 enum { SUMMARY_TICK_MS = 1000 };
+
+void record_keep(struct front *front, const struct access_record *record)
+{
+    recall_put(front->recall, record);
+    for (unsigned i = 0; i < front->tail_count; i++)
+        tail_offer(front->tails[i], front->thread, record);
+}
 
 void record_log(struct front *front, const struct log_conf *conf, struct access_record *record)
 {
@@ -31,8 +40,10 @@ void record_log_connection(struct front *front, const struct log_conf *conf,
 {
     if (front->summary_timer.at_ms == 0)
         timer_set(front->loop, &front->summary_timer, SUMMARY_TICK_MS);
-    if (conn_limiter_admit(front->limiter, &record->peer, loop_now_ms(front->loop)))
-        record_log(front, conf, record);
+    if (!conn_limiter_admit(front->limiter, &record->peer, loop_now_ms(front->loop)))
+        return;
+    record_keep(front, record);
+    record_log(front, conf, record);
 }
 
 /* Summaries go where records of the first site of the first listener go. */

@@ -1,0 +1,362 @@
+#include "observe/recall.h"
+
+#include "base/pages.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(sizeof(struct recall_entry) == RECALL_ENTRY_BYTES,
+               "the entry's size is its promise");
+
+/* Files of the configuration that the lines of one record may lie in: more are not named. */
+enum {
+    FILES_MAX = 4,
+    FILE_BYTES_MAX = 96,
+    VERDICT_BYTES_MAX = 64,
+    WHY_BYTES_MAX = 96,
+    PATH_BYTES_MAX = 128
+};
+
+struct recall {
+    struct recall_entry *entries;
+    unsigned size, next;
+    uint64_t put;
+};
+
+/* What is kept of the record's strings and how much of each; the last are the first to be cut. */
+static const struct kept {
+    size_t at;
+    uint8_t max;
+} kept_first[] =
+    {
+        {offsetof(struct access_record, method), 24},
+        {offsetof(struct access_record, scheme), 8},
+        {offsetof(struct access_record, host), 64},
+        {offsetof(struct access_record, path), PATH_BYTES_MAX},
+        {offsetof(struct access_record, query), 96},
+        {offsetof(struct access_record, site), 64},
+        {offsetof(struct access_record, route), 64},
+        {offsetof(struct access_record, refused_by), 48},
+        {offsetof(struct access_record, refused_why), 120},
+        {offsetof(struct access_record, origin), 64},
+},
+  kept_last[] = {
+      {offsetof(struct access_record, encoding), 8},
+      {offsetof(struct access_record, tls_version), 8},
+      {offsetof(struct access_record, sni), 64},
+      {offsetof(struct access_record, response_type), 48},
+      {offsetof(struct access_record, request_type), 48},
+      {offsetof(struct access_record, cipher), 40},
+      {offsetof(struct access_record, alpn), 16},
+      {offsetof(struct access_record, user_agent), 128},
+      {offsetof(struct access_record, referer), 96},
+};
+
+enum {
+    FIRST_COUNT = sizeof kept_first / sizeof kept_first[0],
+    LAST_COUNT = sizeof kept_last / sizeof kept_last[0],
+};
+
+/* ---- the ring ---- */
+
+struct recall *recall_new(unsigned threads)
+{
+    struct recall *recall = calloc(1, sizeof *recall);
+    if (recall == NULL)
+        return NULL;
+    recall->size = (RECALL_RECORDS + threads - 1) / threads;
+    recall->entries = pages_take(recall->size * sizeof *recall->entries);
+    if (recall->entries != NULL)
+        return recall;
+    free(recall);
+    return NULL;
+}
+
+void recall_end(struct recall *recall)
+{
+    if (recall == NULL)
+        return;
+    pages_give(recall->entries, recall->size * sizeof *recall->entries);
+    free(recall);
+}
+
+const struct recall_entry *recall_at(const struct recall *recall, unsigned back)
+{
+    if (back >= recall->size || back >= recall->put)
+        return NULL;
+    return &recall->entries[(recall->next + recall->size - 1 - back) % recall->size];
+}
+
+/* ---- writing ---- */
+
+static void put_byte(struct recall_entry *e, uint8_t byte)
+{
+    if (e->used < sizeof e->bytes)
+        e->bytes[e->used++] = byte;
+    else
+        e->cut = true;
+}
+
+static void put_str(struct recall_entry *e, struct str s, size_t max)
+{
+    if (e->used == sizeof e->bytes) {
+        e->cut |= s.len != 0;
+        return;
+    }
+    size_t room = sizeof e->bytes - e->used - 1, len = s.len < max ? s.len : max;
+    if (len > room)
+        len = room;
+    e->cut |= len < s.len;
+    e->bytes[e->used++] = (uint8_t)len;
+    if (len != 0)
+        memcpy(e->bytes + e->used, s.at, len);
+    e->used = (uint16_t)(e->used + len);
+}
+
+/* @UNSAFE: the tables above name members of the record that are strings */
+static struct str member(const struct access_record *record, const struct kept *kept)
+{
+    struct str s;
+    memcpy(&s, (const char *)record + kept->at, sizeof s);
+    return s;
+}
+
+static struct recall_addr pack_addr(const struct addr *addr)
+{
+    struct recall_addr packed = {.family = addr->family, .port = addr->port};
+    memcpy(packed.ip, addr->ip, sizeof packed.ip);
+    return packed;
+}
+
+static uint32_t us32(uint64_t us)
+{
+    return us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
+/* 1 + the place of a line's file among those of the entry; 0: none, or one too many. */
+struct files {
+    struct str names[FILES_MAX];
+    uint8_t count;
+};
+
+static uint8_t file_of(struct files *files, const struct where *where)
+{
+    if (str_empty(where->file))
+        return 0;
+    for (uint8_t i = 0; i < files->count; i++)
+        if (str_eq(files->names[i], where->file))
+            return (uint8_t)(i + 1);
+    if (files->count == FILES_MAX)
+        return 0;
+    files->names[files->count++] = where->file;
+    return files->count;
+}
+
+static void put_line(struct recall_entry *e, uint32_t line)
+{
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        put_byte(e, (uint8_t)(line >> shift));
+}
+
+static void put_decisions(struct recall_entry *e, const struct access_record *record,
+                          struct files *files)
+{
+    for (unsigned i = 0; i < e->decision_count; i++) {
+        const struct access_decision *d = &record->decisions[i];
+        put_byte(e, d->stage);
+        put_byte(e, file_of(files, &d->where));
+        put_line(e, d->where.line);
+        put_str(e, d->verdict, VERDICT_BYTES_MAX);
+        put_str(e, d->why, WHY_BYTES_MAX);
+    }
+}
+
+static void put_numbers(struct recall_entry *e, const struct access_record *r)
+{
+    e->kind = r->kind;
+    e->start_wall_us = r->start_wall_us;
+    memcpy(e->reference, r->reference, sizeof e->reference);
+    e->connection_id = r->connection_id;
+    e->request_number = r->request_number;
+    e->peer = pack_addr(&r->peer);
+    e->local = pack_addr(&r->local);
+    e->client = pack_addr(&r->client);
+    e->origin_local = pack_addr(&r->origin_local);
+    e->origin_peer = pack_addr(&r->origin_peer);
+    e->bytes_in = r->bytes_in;
+    e->body_in = r->body_in;
+    e->bytes_out = r->bytes_out;
+    e->body_out = r->body_out;
+    e->total_us = r->total_us;
+    e->head_us = us32(r->head_us);
+    e->connected_us = us32(r->connected_us);
+    e->sent_us = us32(r->sent_us);
+    e->answer_us = us32(r->answer_us);
+    e->connect_us = us32(r->connect_us);
+    e->status = r->status;
+    e->origin_status = r->origin_status;
+    e->tries = r->tries;
+    e->version = r->version;
+    e->end = r->end;
+    e->refused_layer = r->refused_layer;
+    e->tls_resumed = r->tls_resumed;
+    e->origin_pooled = r->origin_pooled;
+    e->websocket = r->websocket;
+    e->has_query = r->has_query;
+    e->decisions_cut = r->decisions_cut;
+    e->decision_count =
+        r->decision_count < ACCESS_DECISIONS_MAX ? r->decision_count : ACCESS_DECISIONS_MAX;
+}
+
+void recall_put(struct recall *recall, const struct access_record *record)
+{
+    struct recall_entry *e = &recall->entries[recall->next];
+    struct files files = {.count = 0};
+    recall->next = recall->next + 1 == recall->size ? 0 : recall->next + 1;
+    recall->put++;
+    e->used = 0;
+    e->cut = false;
+    put_numbers(e, record);
+    e->route_file = file_of(&files, &record->route_where);
+    e->route_line = record->route_where.line;
+    e->refused_file = file_of(&files, &record->refused_at);
+    e->refused_line = record->refused_at.line;
+    for (size_t i = 0; i < FIRST_COUNT; i++)
+        put_str(e, member(record, &kept_first[i]), kept_first[i].max);
+    /* Mostly it is the path, and the log tells it only where it is not. */
+    put_str(e, str_eq(record->canonical_path, record->path) ? STR("") : record->canonical_path,
+            PATH_BYTES_MAX);
+    put_decisions(e, record, &files);
+    e->file_count = files.count;
+    for (unsigned i = 0; i < files.count; i++)
+        put_str(e, files.names[i], FILE_BYTES_MAX);
+    for (size_t i = 0; i < LAST_COUNT; i++)
+        put_str(e, member(record, &kept_last[i]), kept_last[i].max);
+}
+
+/* ---- reading ---- */
+
+struct reader {
+    const struct recall_entry *entry;
+    size_t at;
+};
+
+static uint8_t get_byte(struct reader *r)
+{
+    return r->at < r->entry->used ? r->entry->bytes[r->at++] : 0;
+}
+
+static struct str get_str(struct reader *r)
+{
+    size_t len = get_byte(r), left = r->entry->used - r->at;
+    struct str s = str_from(r->entry->bytes + r->at, len < left ? len : left);
+    r->at += s.len;
+    return s;
+}
+
+static uint32_t get_line(struct reader *r)
+{
+    uint32_t line = 0;
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        line |= (uint32_t)get_byte(r) << shift;
+    return line;
+}
+
+static void get_members(struct reader *r, struct access_record *record, const struct kept *kept,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct str s = get_str(r);
+        /* @UNSAFE: as in member() */
+        memcpy((char *)record + kept[i].at, &s, sizeof s);
+    }
+}
+
+static struct addr unpack_addr(const struct recall_addr *packed)
+{
+    struct addr addr = {.family = packed->family, .port = packed->port, .path = ""};
+    memcpy(addr.ip, packed->ip, sizeof addr.ip);
+    return addr;
+}
+
+static void get_numbers(const struct recall_entry *e, struct access_record *r)
+{
+    r->kind = e->kind;
+    r->start_wall_us = e->start_wall_us;
+    memcpy(r->reference, e->reference, sizeof r->reference);
+    r->connection_id = e->connection_id;
+    r->request_number = e->request_number;
+    r->peer = unpack_addr(&e->peer);
+    r->local = unpack_addr(&e->local);
+    r->client = unpack_addr(&e->client);
+    r->origin_local = unpack_addr(&e->origin_local);
+    r->origin_peer = unpack_addr(&e->origin_peer);
+    r->bytes_in = e->bytes_in;
+    r->body_in = e->body_in;
+    r->bytes_out = e->bytes_out;
+    r->body_out = e->body_out;
+    r->total_us = e->total_us;
+    r->head_us = e->head_us;
+    r->connected_us = e->connected_us;
+    r->sent_us = e->sent_us;
+    r->answer_us = e->answer_us;
+    r->connect_us = e->connect_us;
+    r->status = e->status;
+    r->origin_status = e->origin_status;
+    r->tries = e->tries;
+    r->version = e->version;
+    r->end = e->end;
+    r->refused_layer = e->refused_layer;
+    r->tls_resumed = e->tls_resumed;
+    r->origin_pooled = e->origin_pooled;
+    r->websocket = e->websocket;
+    r->has_query = e->has_query;
+    r->decisions_cut = e->decisions_cut || e->cut;
+}
+
+static struct where where_of(const struct files *files, uint8_t file, uint32_t line)
+{
+    if (file == 0 || file > files->count)
+        return (struct where){.line = 0};
+    return (struct where){.file = files->names[file - 1], .line = line};
+}
+
+void recall_read(const struct recall_entry *e, struct access_record *record)
+{
+    struct reader reader = {.entry = e};
+    struct files files = {.count = e->file_count};
+    uint8_t of_decision[ACCESS_DECISIONS_MAX] = {0};
+    memset(record, 0, sizeof *record);
+    get_numbers(e, record);
+    get_members(&reader, record, kept_first, FIRST_COUNT);
+    record->canonical_path = get_str(&reader);
+    record->decision_count = 0;
+    while (record->decision_count < e->decision_count && reader.at < e->used) {
+        unsigned i = record->decision_count++;
+        struct access_decision *d = &record->decisions[i];
+        d->stage = get_byte(&reader);
+        of_decision[i] = get_byte(&reader);
+        d->where.line = get_line(&reader);
+        d->verdict = get_str(&reader);
+        d->why = get_str(&reader);
+    }
+    for (unsigned i = 0; i < files.count && i < FILES_MAX; i++)
+        files.names[i] = get_str(&reader);
+    get_members(&reader, record, kept_last, LAST_COUNT);
+    for (unsigned i = 0; i < record->decision_count; i++)
+        record->decisions[i].where =
+            where_of(&files, of_decision[i], record->decisions[i].where.line);
+    record->route_where = where_of(&files, e->route_file, e->route_line);
+    record->refused_at = where_of(&files, e->refused_file, e->refused_line);
+}
+
+bool recall_is(const struct recall_entry *entry, struct str reference)
+{
+    return str_eq(str_from(entry->reference, sizeof entry->reference), reference);
+}
+
+bool recall_is_refusal_of(const struct recall_entry *entry, const struct addr *client)
+{
+    struct addr who = unpack_addr(&entry->client);
+    return entry->refused_layer != ACCESS_NOT_REFUSED && addr_eq_host(&who, client);
+}
