@@ -1,6 +1,7 @@
 #include "app/explain_command.h"
 
 #include "app/cli.h"
+#include "app/explain_origins.h"
 #include "app/explain_query.h"
 #include "app/explain_text.h"
 #include "app/instance.h"
@@ -167,9 +168,9 @@ static int from_file(struct job *job, const char *path)
         log_error("%s has errors: portcullis check tells them", path);
     } else {
         const struct explain_words words = {job->words, job->count};
-        const struct explain_live nobody = {0};
+        const struct explain_live fresh = {.origins = explain_origins_fresh};
         struct text out = text_in(job->arena, OUT_BYTES);
-        status = explain_query(job->arena, &words, snapshot, &nobody, &out)
+        status = explain_query(job->arena, &words, snapshot, &fresh, &out)
                      ? put(job, text_str(&out))
                      : told(text_str(&out));
     }
@@ -187,9 +188,12 @@ static int from_instance(struct job *job)
                           : instance_control_path(job->arena, state_config_path(&facts));
     struct str answer;
     int got = instance_ask(job->arena, path, job->words, job->count, &answer);
+    if (got == 0)
+        return put(job, answer);
+    told(answer);
     if (got < 0)
         log_error("a file is explained without an instance: portcullis explain -c FILE");
-    return got == 0 ? put(job, answer) : told(answer);
+    return EXIT_FAILED;
 }
 
 int explain_command(const struct cli *cli)

@@ -18,9 +18,10 @@ struct explain_words {
     unsigned count;
 };
 
-/* What is asked of an instance; all NULL where there is none. */
+/* Who tells of origins: explain_conf. */
 struct explain_live {
-    int (*origins)(void *user, const struct upstream_conf *upstream, struct report *report);
+    int (*origins)(void *user, const struct upstream_conf *upstream, uint64_t key,
+                   struct report *report);
     void *user;
 };
 

@@ -4,10 +4,10 @@
 
 #include "app/query_desk.h"
 
-struct origin_registry;
 struct snapshot;
+struct worker_thread;
 
-bool worker_explain(struct query *query, struct snapshot *snapshot,
-                    struct origin_registry *origins);
+bool worker_explain(struct query *query, struct snapshot *snapshot, struct worker_thread *threads,
+                    unsigned thread_count);
 
 #endif

@@ -14,7 +14,7 @@ static bool origins(struct query *query, const struct worker_view *view)
 
 static bool explain(struct query *query, const struct worker_view *view)
 {
-    return worker_explain(query, view->snapshot, view->threads[0].conf.origins);
+    return worker_explain(query, view->snapshot, view->threads, view->thread_count);
 }
 
 /* ---- the table ---- */

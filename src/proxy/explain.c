@@ -6,6 +6,7 @@
 #include "proxy/explain_head.h"
 #include "proxy/explain_route.h"
 #include "proxy/explain_state.h"
+#include "proxy/forward.h"
 #include "proxy/pipeline.h"
 #include "upstream/upstream_conf.h"
 
@@ -208,18 +209,8 @@ static void tell_origins(struct explain *e)
 {
     struct exchange *x = e->dry->x;
     const struct upstream_conf *upstream = x->target->upstream;
-    int chosen = -1;
     report_stage(e->report, "origin");
-    if (e->conf->origins != NULL) {
-        chosen = e->conf->origins(e->conf->user, upstream, e->report);
-    } else {
-        for (unsigned i = 0; i < upstream->origin_count; i++)
-            report_add(e->report, "origin", &upstream->origins[i].where, "%.*s",
-                       STR_ARG(upstream->origins[i].text));
-        report_add(e->report, "state", NULL,
-                   "not known: no running instance was asked (without -c one is)");
-        chosen = upstream->origin_count == 1 ? 0 : -1;
-    }
+    int chosen = e->conf->origins(e->conf->user, upstream, forward_key(x), e->report);
     if (chosen >= 0) {
         e->report->origin = upstream->origins[chosen].text;
         edit_host(x, (unsigned)chosen);

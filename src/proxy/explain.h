@@ -28,10 +28,11 @@ struct explain_conf {
     size_t address_count;
     struct str unresolved; /* why there is none */
     /*
-     * Tells the state of an upstream's origins, a line each; answers the index of the one that
-     * would be asked now, or -1. NULL: no instance is asked.
+     * Tells an upstream's origins and their state, a line each, and answers the index of the one
+     * that would be asked now, or -1. `key` is that of `balance hash`.
      */
-    int (*origins)(void *user, const struct upstream_conf *upstream, struct report *report);
+    int (*origins)(void *user, const struct upstream_conf *upstream, uint64_t key,
+                   struct report *report);
     void *user;
 };
 

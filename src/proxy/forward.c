@@ -378,10 +378,13 @@ static void on_failed(struct upstream_wait *wait, enum upstream_failure failure)
     x->resume(x);
 }
 
-/* What `balance hash` looks at: those who lack it are told apart by their addresses. */
-static uint64_t key_of(const struct exchange *x, const struct upstream_conf *conf)
+/* Those who lack what `balance hash` looks at are told apart by their addresses. */
+uint64_t forward_key(const struct exchange *x)
 {
+    const struct upstream_conf *conf = x->target->upstream;
     struct str value = {0};
+    if (conf->balance < BALANCE_HASH_CLIENT)
+        return 0;
     const struct field *field =
         conf->balance == BALANCE_HASH_HEADER ? message_find(&x->message, conf->balance_name) : NULL;
     if (field != NULL)
@@ -400,8 +403,7 @@ static void take(struct forward *f)
     f->wait.conf = conf_of(f);
     f->wait.on_ready = on_ready;
     f->wait.on_failed = on_failed;
-    if (conf_of(f)->balance >= BALANCE_HASH_CLIENT)
-        f->wait.key = key_of(x, conf_of(f));
+    f->wait.key = forward_key(x);
     f->wait.idle_ms_max = method_is_idempotent(x->message.method) ? 0 : POOL_FRESH_MS;
     f->waiting = true;
     upstream_take(upstreams_of(f), &f->wait);

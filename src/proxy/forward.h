@@ -10,10 +10,14 @@
 #include "http/codec.h"
 #include "proxy/verdict.h"
 
+#include <stdint.h>
+
 struct exchange;
 struct front;
 struct session;
 
+/* What decides between origins under `balance hash`; 0 under the others. The target is known. */
+uint64_t forward_key(const struct exchange *x);
 /* Starts; x->resume() follows when x->answer is ready, an origin's or a refusal. */
 enum verdict forward_start(struct exchange *x);
 /* From the client: its body, the end of it, and its having taken what was sent. */

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct balance_place {
     struct balance_place *next;
@@ -215,26 +216,38 @@ static enum fitness fitness_of(const struct origin_shared *origin, bool backup, 
     return backup ? FIT_AS_BACKUP : FIT;
 }
 
+/* In service the origins as this thread meets them; for a peek those that are held for it. */
+static const struct origin_shared *shared_at(struct origins *origins,
+                                             const struct upstream_conf *conf,
+                                             struct origin_shared *const *held, unsigned i)
+{
+    if (held != NULL)
+        return held[i];
+    const struct origin *origin = origin_get(origins, &conf->origins[i]);
+    return origin ? origin->shared : NULL;
+}
+
 /* The origins of the best fitness there is. */
 static enum fitness gather(struct origins *origins, const struct upstream_conf *conf,
-                           uint64_t allowed, struct candidates *c)
+                           struct origin_shared *const *held, uint64_t allowed,
+                           struct candidates *c)
 {
     uint64_t now_ms = loop_now_ms(origins->loop);
     enum fitness best = FITNESSES;
     for (unsigned i = 0; i < conf->origin_count; i++) {
-        const struct origin *origin =
-            (allowed >> i & 1) == 0 ? NULL : origin_get(origins, &conf->origins[i]);
+        const struct origin_shared *origin =
+            (allowed >> i & 1) == 0 ? NULL : shared_at(origins, conf, held, i);
         if (origin == NULL)
             continue;
-        enum fitness fitness = fitness_of(origin->shared, conf->origins[i].backup, now_ms);
+        enum fitness fitness = fitness_of(origin, conf->origins[i].backup, now_ms);
         if (fitness > best)
             continue;
         if (fitness < best)
             c->count = 0;
         best = fitness;
-        c->all[c->count++] = (struct candidate){.origin = origin->shared,
+        c->all[c->count++] = (struct candidate){.origin = origin,
                                                 .weight = (uint64_t)conf->origins[i].weight *
-                                                          balance_share(origin->shared, now_ms),
+                                                          balance_share(origin, now_ms),
                                                 .index = i};
     }
     return best;
@@ -283,13 +296,13 @@ static void leave_free(struct candidates *c, uint32_t most)
     c->count = count;
 }
 
-enum balance_result balance_next(struct balance *balance, struct origins *origins,
-                                 const struct upstream_conf *conf, uint64_t allowed, uint64_t key,
-                                 unsigned *index)
+static enum balance_result next(struct balance *balance, struct origins *origins,
+                                const struct upstream_conf *conf, struct origin_shared *const *held,
+                                uint64_t allowed, uint64_t key, unsigned *index)
 {
     struct candidates c;
     c.count = 0;
-    enum fitness fitness = gather(origins, conf, allowed, &c);
+    enum fitness fitness = gather(origins, conf, held, allowed, &c);
     if (fitness == FITNESSES)
         return BALANCE_NOBODY;
     if (fitness == NEVER)
@@ -305,4 +318,33 @@ enum balance_result balance_next(struct balance *balance, struct origins *origin
                                          : kinds[conf->balance](balance, conf, &c, key);
     *index = c.all[chosen].index;
     return BALANCE_CHOSEN;
+}
+
+enum balance_result balance_next(struct balance *balance, struct origins *origins,
+                                 const struct upstream_conf *conf, uint64_t allowed, uint64_t key,
+                                 unsigned *index)
+{
+    return next(balance, origins, conf, NULL, allowed, key, index);
+}
+
+enum balance_result balance_peek(struct balance *balance, struct origins *origins,
+                                 const struct upstream_conf *conf, uint64_t key, unsigned *index)
+{
+    struct origin_shared *held[UPSTREAM_ORIGINS_MAX];
+    int64_t credit[UPSTREAM_ORIGINS_MAX];
+    uint64_t random = balance->random;
+    struct balance_place *place = conf->origin_count > 1 ? place_of(balance, conf) : NULL;
+    if (place != NULL)
+        memcpy(credit, place->credit, conf->origin_count * sizeof *credit);
+    for (unsigned i = 0; i < conf->origin_count; i++)
+        held[i] =
+            origin_shared_take(origins->registry, conf->origins[i].identity, conf->origins[i].text);
+    enum balance_result result = next(balance, origins, conf, held, UINT64_MAX, key, index);
+    for (unsigned i = 0; i < conf->origin_count; i++)
+        if (held[i] != NULL)
+            origin_shared_give(origins->registry, held[i]);
+    if (place != NULL)
+        memcpy(place->credit, credit, conf->origin_count * sizeof *credit);
+    balance->random = random;
+    return result;
 }

@@ -54,6 +54,13 @@ enum balance_result balance_next(struct balance *balance, struct origins *origin
                                  const struct upstream_conf *conf, uint64_t allowed, uint64_t key,
                                  unsigned *index);
 
+/*
+ * What balance_next() would answer now, of all origins; nothing is changed by it: the round stays
+ * where it is, and no origin is met. For explanations.
+ */
+enum balance_result balance_peek(struct balance *balance, struct origins *origins,
+                                 const struct upstream_conf *conf, uint64_t key, unsigned *index);
+
 /* What an origin has of its weight now, in parts of BALANCE_WHOLE. */
 uint32_t balance_share(const struct origin_shared *origin, uint64_t now_ms);
 

@@ -484,6 +484,17 @@ void upstream_report(struct upstreams *upstreams, const struct upstream_conf *co
         origin_failed(&upstreams->origins, origin, conf, NULL);
 }
 
+enum upstream_choice upstream_peek(struct upstreams *upstreams, const struct upstream_conf *conf,
+                                   uint64_t key, unsigned *index)
+{
+    static const enum upstream_choice choices[] = {[BALANCE_CHOSEN] = UPSTREAM_WOULD_ASK,
+                                                   [BALANCE_FULL] = UPSTREAM_WOULD_QUEUE,
+                                                   [BALANCE_DRAINED] = UPSTREAM_ALL_DRAINED,
+                                                   [BALANCE_NOBODY] = UPSTREAM_NOBODY};
+    *index = 0;
+    return choices[balance_peek(&upstreams->balance, &upstreams->origins, conf, key, index)];
+}
+
 static void tell(const struct upstreams *upstreams, const struct origin *origin,
                  void (*each)(void *user, const struct origin_status *status), void *user)
 {

@@ -77,6 +77,16 @@ void upstream_discard(struct upstreams *upstreams, struct origin_conn *conn);
 void upstream_report(struct upstreams *upstreams, const struct upstream_conf *conf,
                      unsigned origin_index, bool ok);
 
+/* What a request would meet now, as far as this thread decides it; nothing is changed. */
+enum upstream_choice {
+    UPSTREAM_WOULD_ASK,   /* that origin */
+    UPSTREAM_WOULD_QUEUE, /* all have their `connections`: it would wait for that one */
+    UPSTREAM_ALL_DRAINED,
+    UPSTREAM_NOBODY, /* no memory to look */
+};
+enum upstream_choice upstream_peek(struct upstreams *upstreams, const struct upstream_conf *conf,
+                                   uint64_t key, unsigned *index);
+
 struct origin_status {
     struct str text;
     bool resting;

@@ -353,7 +353,38 @@ def test_the_state_of_origins_is_told(portcullis, origin):
     assert resting["at"] == f"{p.conf}:{line}"
     told = explain(p, "GET", "/one/x", {}, *control)
     assert told["outcome"]["origin"] == f"127.0.0.1:{dead}"
-    assert "none is ready" in lines(told, "origin", "choice")[0]["text"]
+
+
+def test_the_origin_that_would_be_asked_is_the_one_that_is(portcullis, origin):
+    a, b, c = origin(), origin(), origin()
+    names = {f"127.0.0.1:{o.port}": o for o in (a, b, c)}
+    servers = (f"server 127.0.0.1:{a.port} weight 3\nserver 127.0.0.1:{b.port}\n"
+               f"server 127.0.0.1:{c.port} backup\n")
+    p = portcullis("workers 1\n"
+                   f"upstream hashed {{ {servers}balance hash header X-Key }}\n"
+                   f"upstream turns {{ {servers} }}\n"
+                   f"upstream least {{ {servers}balance least-requests }}\n"
+                   "site localhost { /hash/* -> hashed\n/turn/* -> turns\n/least/* -> least }\n")
+    control = ("--control", p.dir / "state" / "control.sock")
+    chosen = set()
+    for path, more in (("/hash/x", (control, ("-c", p.conf))), ("/turn/x", (control,)),
+                       ("/least/x", (control,))):
+        for key in range(12):
+            what = {"headers": [f"X-Key: {key}"]}
+            said = {explain(p, "GET", path, what, *m)["outcome"]["origin"] for m in more}
+            assert len(said) == 1
+            for o in names.values():
+                o.requests.clear()
+            assert send(p, "GET", path, what).status == 200
+            asked = next(name for name, o in names.items() if o.requests)
+            assert {asked} == said, path
+            chosen.add(asked)
+    assert len(chosen) == 2  # the backup is not asked
+    told = explain(p, "GET", "/turn/x", {}, "-c", p.conf)
+    assert "origin" not in told["outcome"]
+    texts = [line["text"] for line in lines(told, "origin", "origin")]
+    assert texts == [f"127.0.0.1:{a.port} weight 3", f"127.0.0.1:{b.port}",
+                     f"127.0.0.1:{c.port} backup"]
 
 
 # ---- explain: its words ----

@@ -1,6 +1,7 @@
 /* A question to `explain`, through the phases of the pipeline up to an origin: whatever is asked,
  * the answer is JSON, its text form is safe for a terminal, and nothing of the configuration stays
  * in use. Words are separated by NUL bytes, as a worker gets them. */
+#include "app/explain_origins.h"
 #include "app/explain_query.h"
 #include "app/explain_text.h"
 #include "base/arena.h"
@@ -61,7 +62,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str rest = str_from(data, size), words[WORDS_MAX];
     struct snapshot *snapshot = snapshot_of_all();
-    const struct explain_live nobody = {0};
+    const struct explain_live nobody = {.origins = explain_origins_fresh};
     unsigned count = 0;
     if (size > 8192)
         return 0;

@@ -416,6 +416,57 @@ static void the_round_of_a_list_goes_on_when_its_conf_is_made_anew(void **state)
 
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+static void a_peek_tells_the_next_and_moves_nothing(void **state)
+{
+    struct stage *s = *state;
+    s->conf.connections_max = 2;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        s->conf.balance = kinds[k].kind;
+        for (uint64_t key = 0; key < 500; key++) {
+            unsigned peeked[2] = {99, 98};
+            for (unsigned i = 0; i < 2; i++)
+                assert_int_equal(balance_peek(&s->balance, &s->origins, &s->conf, key, &peeked[i]),
+                                 BALANCE_CHOSEN);
+            assert_int_equal(peeked[0], peeked[1]);
+            assert_int_equal(pick_of(s, UINT64_MAX, key), peeked[0]);
+        }
+    }
+    unsigned index;
+    for (unsigned i = 0; i < ORIGINS; i++)
+        shared(s, i)->in_use = 2;
+    assert_int_equal(balance_peek(&s->balance, &s->origins, &s->conf, 0, &index), BALANCE_FULL);
+    for (unsigned i = 0; i < ORIGINS; i++)
+        shared(s, i)->state = ORIGIN_DRAINED;
+    assert_int_equal(balance_peek(&s->balance, &s->origins, &s->conf, 0, &index), BALANCE_DRAINED);
+}
+
+static void count_origin(void *user, const struct origin_shared *origin)
+{
+    (void)origin;
+    ++*(unsigned *)user;
+}
+
+/* The registry and this thread know no more origins afterwards; a drain beforehand counts. */
+static void a_peek_meets_nobody(void **state)
+{
+    struct stage *s = *state;
+    struct origin_conf strangers[2] = {
+        {.text = STR("one"), .identity = 1, .weight = 1},
+        {.text = STR("two"), .identity = 2, .weight = 1},
+    };
+    const struct upstream_conf conf = {.origins = strangers, .origin_count = 2, .identity = 8};
+    unsigned before = 0, after = 0, index;
+    origin_registry_each(s->registry, count_origin, &before);
+    assert_int_equal(balance_peek(&s->balance, &s->origins, &conf, 0, &index), BALANCE_CHOSEN);
+    assert_int_equal(index, 0);
+    assert_true(origin_registry_drain(s->registry, STR("one"), true));
+    assert_int_equal(balance_peek(&s->balance, &s->origins, &conf, 0, &index), BALANCE_CHOSEN);
+    assert_int_equal(index, 1);
+    origin_registry_each(s->registry, count_origin, &after);
+    assert_int_equal(before, after);
+    assert_null(origin_find(&s->origins, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +484,8 @@ int main(void)
         STAGED(the_share_of_what_comes_back_grows_over_ten_seconds),
         STAGED(slowly_begun_each_kind_gives_it_less),
         STAGED(the_round_of_a_list_goes_on_when_its_conf_is_made_anew),
+        STAGED(a_peek_tells_the_next_and_moves_nothing),
+        STAGED(a_peek_meets_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

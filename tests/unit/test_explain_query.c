@@ -1,6 +1,8 @@
 /* A question and its answer over a compiled configuration, without a process around them. */
 #include "app/explain_query.h"
 
+#include "app/explain_origins.h"
+
 #include "app/explain_text.h"
 #include "base/arena.h"
 #include "config/compile.h"
@@ -57,7 +59,7 @@ static bool answer(struct world *w, struct arena *arena, const char *const *word
 {
     struct str list[16];
     unsigned count = 0;
-    const struct explain_live nobody = {0};
+    const struct explain_live nobody = {.origins = explain_origins_fresh};
     for (; words[count] != NULL; count++)
         list[count] = str_from_z(words[count]);
     const struct explain_words question = {list, count};
