@@ -11,16 +11,6 @@ struct str str_from_z(const char *z)
     return (struct str){.at = z, .len = z ? strlen(z) : 0};
 }
 
-struct str str_from(const void *at, size_t len)
-{
-    return (struct str){.at = at, .len = len};
-}
-
-bool str_eq(struct str a, struct str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
-}
-
 bool str_eq_nocase(struct str a, struct str b)
 {
     if (a.len != b.len)
@@ -40,11 +30,6 @@ int str_cmp(struct str a, struct str b)
     return a.len < b.len ? -1 : a.len > b.len;
 }
 
-bool str_starts(struct str s, struct str prefix)
-{
-    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
-}
-
 bool str_ends(struct str s, struct str suffix)
 {
     return s.len >= suffix.len && str_eq(str_skip(s, s.len - suffix.len), suffix);
@@ -55,48 +40,12 @@ bool str_starts_nocase(struct str s, struct str prefix)
     return s.len >= prefix.len && str_eq_nocase(str_sub(s, 0, prefix.len), prefix);
 }
 
-size_t str_find_byte(struct str s, char c)
-{
-    const char *hit = s.len ? memchr(s.at, c, s.len) : NULL;
-    return hit ? (size_t)(hit - s.at) : SIZE_MAX;
-}
-
 size_t str_find(struct str s, struct str needle)
 {
     if (needle.len == 0)
         return 0;
     const char *hit = s.len ? memmem(s.at, s.len, needle.at, needle.len) : NULL;
     return hit ? (size_t)(hit - s.at) : SIZE_MAX;
-}
-
-struct str str_sub(struct str s, size_t from, size_t len)
-{
-    if (from > s.len)
-        from = s.len;
-    if (len > s.len - from)
-        len = s.len - from;
-    return (struct str){.at = s.at ? s.at + from : NULL, .len = len};
-}
-
-struct str str_skip(struct str s, size_t n)
-{
-    return str_sub(s, n, SIZE_MAX);
-}
-
-static bool is_ows(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
-struct str str_trim(struct str s)
-{
-    while (s.len && is_ows(s.at[0])) {
-        s.at++;
-        s.len--;
-    }
-    while (s.len && is_ows(s.at[s.len - 1]))
-        s.len--;
-    return s;
 }
 
 bool str_split(struct str *rest, char separator, struct str *part)

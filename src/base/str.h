@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct arena;
 
@@ -29,26 +30,63 @@ struct str {
 
 /* `z` may be NULL: then the string is empty. */
 struct str str_from_z(const char *z);
-struct str str_from(const void *at, size_t len);
+/* The short ones stand here whole: a head is read and written with hundreds of them. */
+static inline struct str str_from(const void *at, size_t len)
+{
+    return (struct str){.at = at, .len = len};
+}
 
-bool str_eq(struct str a, struct str b);
+static inline bool str_eq(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
+}
 /* Letters of ASCII compare without case; all other bytes must be equal. */
 bool str_eq_nocase(struct str a, struct str b);
 int str_cmp(struct str a, struct str b);
-bool str_starts(struct str s, struct str prefix);
+static inline bool str_starts(struct str s, struct str prefix)
+{
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.at, prefix.at, prefix.len) == 0);
+}
 bool str_ends(struct str s, struct str suffix);
 bool str_starts_nocase(struct str s, struct str prefix);
 
 /* Position of the first byte `c` or string, or SIZE_MAX. */
-size_t str_find_byte(struct str s, char c);
+static inline size_t str_find_byte(struct str s, char c)
+{
+    const char *hit = s.len ? (const char *)memchr(s.at, c, s.len) : NULL;
+    return hit ? (size_t)(hit - s.at) : SIZE_MAX;
+}
 size_t str_find(struct str s, struct str needle);
 
 /* The part from `from` (at most the end) of at most `len` bytes. */
-struct str str_sub(struct str s, size_t from, size_t len);
+static inline struct str str_sub(struct str s, size_t from, size_t len)
+{
+    if (from > s.len)
+        from = s.len;
+    if (len > s.len - from)
+        len = s.len - from;
+    return (struct str){.at = s.at ? s.at + from : NULL, .len = len};
+}
 /* Without the first `n` bytes (or empty). */
-struct str str_skip(struct str s, size_t n);
+static inline struct str str_skip(struct str s, size_t n)
+{
+    return str_sub(s, n, SIZE_MAX);
+}
+static inline bool char_is_ows(char c)
+{
+    return c == ' ' || c == '\t';
+}
 /* Without SP and HTAB at both ends (OWS of RFC 9110 5.6.3). */
-struct str str_trim(struct str s);
+static inline struct str str_trim(struct str s)
+{
+    while (s.len && char_is_ows(s.at[0])) {
+        s.at++;
+        s.len--;
+    }
+    while (s.len && char_is_ows(s.at[s.len - 1]))
+        s.len--;
+    return s;
+}
 /*
  * Takes from `*rest` the part before the next `separator` and moves `*rest` behind it. False when
  * nothing is left; "a,,b" gives "a", "", "b", and "" gives nothing.

@@ -42,7 +42,7 @@ static bool text_reserve(struct text *text, size_t more)
     return true;
 }
 
-void text_add(struct text *text, struct str s)
+void text_add_slow(struct text *text, struct str s)
 {
     if (s.len == 0 || text->cut)
         return;
@@ -55,24 +55,6 @@ void text_add(struct text *text, struct str s)
     }
     memcpy(text->at + text->len, s.at, s.len);
     text->len += s.len;
-}
-
-void text_add_parts(struct text *text, const struct str *parts, size_t count)
-{
-    size_t all = 0;
-    for (size_t i = 0; i < count; i++)
-        all += parts[i].len;
-    if (text->cut || all > text->cap - text->len) {
-        for (size_t i = 0; i < count; i++)
-            text_add(text, parts[i]);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        /* @UNSAFE: the room for the sum was looked at above, from the same lengths. */
-        if (parts[i].len != 0)
-            memcpy(text->at + text->len, parts[i].at, parts[i].len);
-        text->len += parts[i].len;
-    }
 }
 
 /* All of `s` or nothing: an escape or a character is never cut in the middle. */
@@ -89,16 +71,13 @@ void text_add_z(struct text *text, const char *z)
     text_add(text, str_from_z(z));
 }
 
-void text_add_byte(struct text *text, char c)
-{
-    if (text->cut || !text_reserve(text, 1))
-        return;
-    text->at[text->len++] = c;
-}
-
 void text_add_u64(struct text *text, uint64_t n)
 {
     char digits[20];
+    if (n < 10) {
+        text_add_byte(text, (char)('0' + n));
+        return;
+    }
     size_t at = sizeof digits;
     do {
         digits[--at] = (char)('0' + n % 10);

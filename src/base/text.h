@@ -21,11 +21,26 @@ struct text text_over(void *memory, size_t bytes);
 /* Grows in the arena by doubling, up to `max` bytes. */
 struct text text_in(struct arena *arena, size_t max);
 
-void text_add(struct text *text, struct str s);
-/* The same as adding them one by one, with one look at the room. */
-void text_add_parts(struct text *text, const struct str *parts, size_t count);
+void text_add_slow(struct text *text, struct str s); /* text_add() where there may be no room */
+static inline void text_add(struct text *text, struct str s)
+{
+    if (s.len > text->cap - text->len || text->cut) {
+        text_add_slow(text, s);
+        return;
+    }
+    /* @UNSAFE: the room was looked at above, from the same length. */
+    if (s.len != 0)
+        memcpy(text->at + text->len, s.at, s.len);
+    text->len += s.len;
+}
 void text_add_z(struct text *text, const char *z);
-void text_add_byte(struct text *text, char c);
+static inline void text_add_byte(struct text *text, char c)
+{
+    if (text->len < text->cap && !text->cut)
+        text->at[text->len++] = c;
+    else
+        text_add_slow(text, (struct str){.at = &c, .len = 1});
+}
 void text_add_u64(struct text *text, uint64_t n);
 __attribute__((format(printf, 2, 3))) void text_printf(struct text *text, const char *format, ...);
 

@@ -4,10 +4,12 @@
 
 #include "base/str.h"
 
-/* Length of the sequence that `s` (not empty) begins with, 0 where there is none. */
+/* Length of the sequence that `s` begins with, 0 where there is none. */
 static inline size_t utf8_length(struct str s)
 {
     const unsigned char *p = (const unsigned char *)s.at;
+    if (p == NULL || s.len == 0)
+        return 0;
     if (p[0] < 0x80)
         return 1;
     size_t need = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;

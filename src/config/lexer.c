@@ -18,7 +18,7 @@ static bool is_bom(struct str s)
 
 static void complain_of_byte(struct lexer *lexer, struct diag_pos *pos, struct str rest)
 {
-    unsigned char c = (unsigned char)rest.at[0];
+    unsigned char c = rest.at == NULL ? 0 : (unsigned char)rest.at[0];
     pos->width = 1;
     if (is_bom(rest)) {
         pos->width = 3;

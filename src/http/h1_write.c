@@ -5,8 +5,10 @@
 
 static void add_field(struct text *out, struct str name, struct str value)
 {
-    const struct str parts[] = {name, STR_INIT(": "), value, STR_INIT("\r\n")};
-    text_add_parts(out, parts, 4);
+    text_add(out, name);
+    text_add(out, STR(": "));
+    text_add(out, value);
+    text_add(out, STR("\r\n"));
 }
 
 /* Longer ones are refused on input (h1_head.c). */

@@ -91,16 +91,11 @@ bool header_name_ok(struct str name)
     return grammar_token(name);
 }
 
-static bool is_ows(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 bool header_value_ok(struct str value)
 {
     if (value.len == 0)
         return true;
-    if (is_ows(value.at[0]) || is_ows(value.at[value.len - 1]))
+    if (char_is_ows(value.at[0]) || char_is_ows(value.at[value.len - 1]))
         return false;
     return grammar_text_len(value) == value.len;
 }

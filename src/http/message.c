@@ -17,8 +17,15 @@ static bool is_live(const struct field *field)
     return (field->flags & FIELD_REMOVED) == 0;
 }
 
+static bool was_added(const struct message *message, enum header_id id)
+{
+    return (unsigned)id < HEADER_COUNT && (message->known[id / 64] >> id % 64 & 1) != 0;
+}
+
 const struct field *message_next(const struct message *message, enum header_id id, uint32_t *at)
 {
+    if (!was_added(message, id))
+        return NULL;
     while (*at < message->count) {
         const struct field *field = &message->fields[(*at)++];
         if (field->id == id && is_live(field))
@@ -67,29 +74,35 @@ static bool grow(struct message *message)
     return true;
 }
 
-static bool append(struct message *message, struct field field)
+static bool append(struct message *message, struct str name, struct str value, unsigned id,
+                   unsigned flags)
 {
     if (message->count == message->capacity && !grow(message))
         return false;
-    message->fields[message->count++] = field;
+    message->known[id / 64] |= (uint64_t)1 << id % 64;
+    struct field *field = &message->fields[message->count++];
+    field->name = name;
+    field->value = value;
+    field->id = (uint16_t)id;
+    field->flags = (uint16_t)flags;
     return true;
 }
 
 bool message_push_field(struct message *message, const struct field *field)
 {
-    return append(message, (struct field){field->name, field->value, field->id, 0});
+    return append(message, field->name, field->value, field->id, 0);
 }
 
 bool message_push(struct message *message, struct str name, struct str value)
 {
-    return append(message, (struct field){name, value, (uint16_t)header_lookup(name), 0});
+    return append(message, name, value, header_lookup(name), 0);
 }
 
 bool message_add(struct message *message, struct str name, struct str value)
 {
     if (!header_name_ok(name) || !header_value_ok(value))
         return false;
-    return append(message, (struct field){name, value, (uint16_t)header_lookup(name), FIELD_ADDED});
+    return append(message, name, value, header_lookup(name), FIELD_ADDED);
 }
 
 bool message_add_id(struct message *message, enum header_id id, struct str value)
@@ -97,11 +110,13 @@ bool message_add_id(struct message *message, enum header_id id, struct str value
     struct str name = header_name(id);
     if (name.len == 0 || !header_value_ok(value))
         return false;
-    return append(message, (struct field){name, value, (uint16_t)id, FIELD_ADDED});
+    return append(message, name, value, id, FIELD_ADDED);
 }
 
 static void remove_named(struct message *message, enum header_id id, struct str name)
 {
+    if (!was_added(message, id))
+        return;
     for (uint32_t i = 0; i < message->count; i++)
         if (is_named(&message->fields[i], id, name))
             message->fields[i].flags |= FIELD_REMOVED;

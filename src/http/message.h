@@ -47,6 +47,8 @@ struct message {
     struct arena *arena;
     struct field *fields;
     uint32_t count, capacity;
+    uint64_t
+        known[(HEADER_COUNT + 63) / 64]; /* ids that were ever added: most questions end here */
 
     uint8_t version; /* 10, 11, 20, 30 */
     uint8_t method;  /* enum method; of an answer: of the request it answers */

@@ -96,11 +96,18 @@ bool addr_is_loopback(const struct addr *addr)
 /* Stands in the head of every forwarded request, where inet_ntop()'s printf would be noticed. */
 static void add_ip4(struct text *text, const uint8_t ip[4])
 {
+    char digits[16];
+    size_t len = 0;
     for (int i = 0; i < 4; i++) {
-        if (i != 0)
-            text_add_byte(text, '.');
-        text_add_u64(text, ip[i]);
+        unsigned n = ip[i];
+        if (n >= 100)
+            digits[len++] = (char)('0' + n / 100);
+        if (n >= 10)
+            digits[len++] = (char)('0' + n / 10 % 10);
+        digits[len++] = (char)('0' + n % 10);
+        digits[len++] = '.';
     }
+    text_add(text, str_from(digits, len - 1));
 }
 
 void addr_add_text(struct text *text, const struct addr *addr)

@@ -21,6 +21,7 @@
 #define LARGE_READS_BACKLOG_MAX ((size_t)8 * 1024 * 1024)
 /* Pieces of the backlog per sendmsg(). */
 enum { SEND_PIECES = 16 };
+enum { SEND_FLAGS = MSG_NOSIGNAL | MSG_DONTWAIT };
 
 enum {
     CONNECTING = 1,
@@ -155,8 +156,9 @@ static ssize_t send_pieces(struct tcp *tcp, struct iovec *iov, size_t count)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
     ssize_t sent;
-    do
-        sent = sendmsg(tcp->io.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    do /* most often one piece, and send() has no header for the kernel to copy in */
+        sent = count == 1 ? send(tcp->io.fd, iov->iov_base, iov->iov_len, SEND_FLAGS)
+                          : sendmsg(tcp->io.fd, &message, SEND_FLAGS);
     while (sent < 0 && errno == EINTR);
     if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return 0;

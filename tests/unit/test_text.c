@@ -155,15 +155,20 @@ static void a_bound_holds_on_both_sides(void **state)
     text_add(&text, STR("f")); /* nothing comes behind a cut */
     assert_true(str_eq(text_str(&text), STR("abcd")));
 
-    const struct str parts[] = {STR("ab"), STR(""), STR("cd"), STR("e")};
-    text = text_over(room, 4);
-    text_add_parts(&text, parts, 3);
-    assert_true(text_ok(&text));
-    assert_true(str_eq(text_str(&text), STR("abcd")));
-    text = text_over(room, 4);
-    text_add_parts(&text, parts, 4);
-    assert_false(text_ok(&text));
-    assert_true(str_eq(text_str(&text), STR("abcd")));
+    for (size_t room_bytes = 4; room_bytes <= 5;
+         room_bytes++) { /* the last one fits, or does not */
+        text = text_over(room, room_bytes);
+        text_add(&text, STR("abcd"));
+        text_add(&text, (struct str){0});
+        assert_true(text_ok(&text));
+        text_add_byte(&text, 'e');
+        assert_int_equal(text_ok(&text), room_bytes == 5);
+        assert_true(str_eq(text_str(&text), str_from("abcde", room_bytes)));
+        text_add_byte(&text, 'f');
+        text_add(&text, STR("f"));
+        assert_false(text_ok(&text));
+        assert_true(str_eq(text_str(&text), str_from("abcde", room_bytes)));
+    }
 }
 
 /* Whatever the room, an escape or a character is there whole or not at all. */
