@@ -121,6 +121,17 @@ void origin_succeeded(struct origins *origins, struct origin *origin)
     origin_shared_succeeded(origin->shared, loop_now_ms(origins->loop));
 }
 
+void origin_chosen(struct origins *origins, struct origin *origin, const struct upstream_conf *conf)
+{
+    struct origin_shared *shared = origin->shared;
+    uint64_t now = loop_now_ms(origins->loop);
+    if (conf->rest_ms == 0 ||
+        atomic_load_explicit(&shared->failures, memory_order_relaxed) < conf->rest_after ||
+        origin_shared_rests(shared, now))
+        return;
+    atomic_store_explicit(&shared->rests_until_ms, now + conf->rest_ms, memory_order_relaxed);
+}
+
 bool origin_rests(const struct origins *origins, const struct origin *origin)
 {
     return origin_shared_state(origin->shared) != 0 ||

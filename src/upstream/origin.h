@@ -56,6 +56,14 @@ void origin_leave(struct origin *origin);
 void origin_failed(struct origins *origins, struct origin *origin, const struct upstream_conf *conf,
                    const char *why);
 void origin_succeeded(struct origins *origins, struct origin *origin);
+/*
+ * It was chosen for a request. When it has rested and no answer has shown yet that it is well
+ * again, this one request is to find out, and others go elsewhere until it has, or for another
+ * rest: else an origin that takes requests and never answers would get its share until the first
+ * has timed out.
+ */
+void origin_chosen(struct origins *origins, struct origin *origin,
+                   const struct upstream_conf *conf);
 bool origin_rests(const struct origins *origins, const struct origin *origin);
 
 #endif

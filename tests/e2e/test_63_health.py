@@ -362,3 +362,44 @@ def test_a_slow_origin_is_slow_and_nothing_else(portcullis, origin):
                                           block="check /healthz every 100ms timeout 2s"))
     assert {p.get().text for _ in range(8)} == {"slow", "fast"}
     assert "is down" not in p.stderr()
+
+
+def test_a_frozen_origin_that_nobody_checks_gets_one_request_per_rest(portcullis, origin):
+    """Until the first has timed out it has its share; from then on one request at a time finds out
+    whether it is back, not the share that grows while that one waits."""
+    frozen_now = threading.Event()
+
+    def script(conn):
+        while conn.read_request() is not None and not frozen_now.is_set():
+            conn.answer(body="a")
+        while conn.fill():
+            pass
+
+    sick, good = origin(script), origin(named("b"))
+    p = portcullis("timeout answer 1s\nrest 500ms\n" + routes(sick, good))
+    load = Load(p, pace=0.002).wait(300)
+    frozen_now.set()
+    wait_for(lambda: any(r["tries"] > 1 for r in p.log_records()), "the first time-out")
+    time.sleep(0.2)
+    before, began = len(sick.requests), time.monotonic()
+    load.wait(1500)
+    while time.monotonic() - began < 4:
+        time.sleep(0.1)
+    tried, took = len(sick.requests) - before, time.monotonic() - began
+    load.stop()
+    assert not load.failed, load.failed[:5]
+    assert tried <= took / 0.5 + 2, (tried, took)
+    assert load.slowest < 3
+
+
+def test_an_origin_that_connects_and_never_answers_is_well_by_tcp_and_rests_by_requests(
+        portcullis, origin):
+    sick, good = origin(frozen), origin(named("good"))
+    p = portcullis("timeout answer 300ms\nrest 1s\n" + routes(
+        sick, good, block="check tcp every 100ms"))
+    load = Load(p, pace=0.002).wait(800).stop()
+    assert not load.failed, load.failed[:5]
+    assert "is down" not in p.stderr()
+    late = sum(t > 0.25 for t in load.times)
+    assert late <= 8 + 2 * sum(load.times) / 8, late
+    assert load.slowest < 1.2
