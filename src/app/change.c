@@ -32,7 +32,7 @@ void change_begin(struct supervisor *s, enum change_reason reason)
 {
     if (s->stopping)
         return;
-    if (s->phase != PHASE_IDLE) {
+    if (s->phase != PHASE_IDLE || s->upgrade.channel >= 0) {
         s->reload_wanted = true;
         return;
     }
@@ -88,6 +88,7 @@ void change_refuse(struct supervisor *s, int first_status)
 {
     print_report(&s->load);
     if (s->generation == 0) {
+        upgrade_say(&s->upgrade, false, str_from(s->load.report, s->load.report_len));
         load_fini(&s->load);
         s->phase = PHASE_IDLE;
         s->exit_status = first_status;
@@ -296,6 +297,8 @@ void change_commit(struct supervisor *s)
     status_set_served(&s->status, s->generation, s->form.warnings);
     change_tell(s);
     say_ready(s);
+    s->control.quiet = false;
+    upgrade_say(&s->upgrade, true, STR(""));
     load_say(&s->load, "generation %llu is served", (unsigned long long)s->generation);
     answer_reloads(s, true);
     end_change(s);

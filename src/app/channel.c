@@ -78,7 +78,7 @@ static bool path_fits(const char *field, size_t size)
     return text_fits(field, size) && field[0] == '/';
 }
 
-static bool addr_fits(const struct letter_addr *a)
+bool letter_addr_fits(const struct letter_addr *a)
 {
     static const uint8_t zero[16];
     if ((a->family != ADDR_IP4 && a->family != ADDR_IP6) || a->any_family > 1 || a->tls > 1 ||
@@ -121,7 +121,7 @@ static bool body_fits(const struct letter *m, unsigned fd_count)
     case LETTER_SETTINGS:
         return settings_fit(&m->u.settings);
     case LETTER_ADDRESS:
-        return addr_fits(&m->u.address);
+        return letter_addr_fits(&m->u.address);
     case LETTER_LOG_FILE:
         return log_file_fits(&m->u.log_file);
     case LETTER_ROOT:
@@ -140,9 +140,9 @@ static bool body_fits(const struct letter *m, unsigned fd_count)
     case LETTER_LOAD:
         return text_fits(m->u.load.path, sizeof m->u.load.path);
     case LETTER_LISTEN:
-        return addr_fits(&m->u.listen.addr) && m->u.listen.thread < THREADS_MAX;
+        return letter_addr_fits(&m->u.listen.addr) && m->u.listen.thread < THREADS_MAX;
     case LETTER_UNLISTEN:
-        return addr_fits(&m->u.unlisten);
+        return letter_addr_fits(&m->u.unlisten);
     case LETTER_CERT:
         return text_fits(m->u.cert.names, sizeof m->u.cert.names);
     case LETTER_LOCKED:

@@ -194,6 +194,8 @@ void letter_init(struct letter *letter, enum letter_kind kind);
 
 struct letter_addr letter_addr_from(const struct addr *addr, bool any_family, bool tls);
 struct addr letter_addr_to(const struct letter_addr *addr);
+/* Is every field of it in its range? */
+bool letter_addr_fits(const struct letter_addr *addr);
 bool letter_addr_eq(const struct letter_addr *a, const struct letter_addr *b);
 /* Copies into a field of `size` bytes with its NUL; false when it does not fit or has a NUL in it.
  */

@@ -174,6 +174,17 @@ static const struct command table[] = {
      NULL,
      false,
      live_status},
+    {"upgrade",
+     "",
+     0,
+     0,
+     {OPTION_CONFIG, OPTION_CONTROL},
+     "let the program's file, replaced meanwhile, take a running instance's place",
+     "It is started with the same words, gets the listening sockets, and serves before the old one "
+     "finishes what is open and ends: no connection is lost. When it cannot serve, the old one "
+     "goes on. Only the path that the instance was started from is run.",
+     false,
+     live_upgrade},
     {"stop",
      "",
      0,

@@ -20,9 +20,8 @@ static const struct {
     struct str word;
     enum control_command command;
 } words[] = {
-    {STR_INIT("status"), CONTROL_STATUS},
-    {STR_INIT("reload"), CONTROL_RELOAD},
-    {STR_INIT("stop"), CONTROL_STOP},
+    {STR_INIT("status"), CONTROL_STATUS}, {STR_INIT("reload"), CONTROL_RELOAD},
+    {STR_INIT("stop"), CONTROL_STOP},     {STR_INIT("upgrade"), CONTROL_UPGRADE},
     {STR_INIT("ask"), CONTROL_ASK},
 };
 
@@ -116,6 +115,22 @@ bool control_open(struct control *control, const char *path, gid_t group, char *
     return true;
 }
 
+void control_adopt(struct control *control, int fd, const char *path, gid_t group)
+{
+    control_leave(control);
+    control->fd = fd;
+    control->group = group;
+    control->quiet = true;
+    snprintf(control->path, sizeof control->path, "%s", path);
+}
+
+void control_leave(struct control *control)
+{
+    if (control->fd >= 0)
+        close(control->fd);
+    control->fd = -1;
+}
+
 void control_close(struct control *control)
 {
     if (control->fd < 0)
@@ -188,7 +203,7 @@ static struct control_client *free_client(struct control *control)
 static void accept_clients(struct control *control, uint64_t now_ms)
 {
     struct control_client *client;
-    while (control->fd >= 0 && (client = free_client(control)) != NULL) {
+    while (control->fd >= 0 && !control->quiet && (client = free_client(control)) != NULL) {
         int fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
             return;
@@ -300,7 +315,7 @@ unsigned control_poll(const struct control *control, struct pollfd *fds)
         else if (!client->waiting)
             fds[count++] = (struct pollfd){.fd = client->fd, .events = POLLIN};
     }
-    if (control->fd >= 0 && room)
+    if (control->fd >= 0 && room && !control->quiet)
         fds[count++] = (struct pollfd){.fd = control->fd, .events = POLLIN};
     return count;
 }

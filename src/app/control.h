@@ -13,7 +13,7 @@
 #include <poll.h>
 #include <sys/types.h>
 
-enum control_command { CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP, CONTROL_ASK };
+enum control_command { CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP, CONTROL_ASK, CONTROL_UPGRADE };
 
 enum {
     CONTROL_CLIENTS_MAX = 16,
@@ -36,6 +36,7 @@ struct control_client {
 struct control {
     int fd; /* -1: not open */
     char path[108];
+    bool quiet; /* it is another instance's still: nobody is let in, and its name stays */
     uid_t starter, worker;
     gid_t group; /* (gid_t)-1: none */
     struct control_client clients[CONTROL_CLIENTS_MAX];
@@ -52,6 +53,10 @@ bool control_open(struct control *control, const char *path, gid_t group, char *
                   size_t why_bytes) __attribute__((warn_unused_result));
 /* Closes and removes the socket; clients still get their answers until control_fini(). */
 void control_close(struct control *control);
+/* The socket of an instance that we follow (upgrade.h); quiet until told otherwise. */
+void control_adopt(struct control *control, int fd, const char *path, gid_t group);
+/* Closes it, but its name stays: it is another instance's. */
+void control_leave(struct control *control);
 void control_fini(struct control *control);
 
 /* Fills in what to wait for; answers how many (at most CONTROL_CLIENTS_MAX + 1). */

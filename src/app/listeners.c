@@ -225,6 +225,29 @@ struct listener_group *listeners_find(const struct listeners *listeners,
     return NULL;
 }
 
+bool listeners_adopt(struct listeners *listeners, const struct letter_addr *addr, int fd,
+                     bool inherited, bool ip4_only)
+{
+    struct listener_group *group = listeners_find(listeners, addr);
+    unsigned groups_max = sizeof listeners->groups / sizeof listeners->groups[0];
+    bool fits = is_listening(fd) && (group == NULL || group->count < THREADS_MAX) &&
+                (group != NULL || listeners->count < groups_max);
+    if (fits && group == NULL)
+        group = calloc(1, sizeof *group);
+    if (!fits || group == NULL) {
+        close(fd);
+        return false;
+    }
+    if (group->count == 0) {
+        group->addr = *addr;
+        group->inherited = inherited;
+        group->ip4_only = ip4_only;
+        listeners->groups[listeners->count++] = group;
+    }
+    group->fds[group->count++] = fd;
+    return true;
+}
+
 bool listeners_want(struct listeners *listeners, const struct letter_addr *wanted, unsigned count,
                     unsigned threads, struct text *why, struct text *notices)
 {

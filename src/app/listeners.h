@@ -38,6 +38,10 @@ void listeners_init(struct listeners *listeners);
 void listeners_fini(struct listeners *listeners);
 /* Takes over descriptors `first` to `first + count - 1`; those that do not listen are refused. */
 void listeners_inherit(struct listeners *listeners, int first, unsigned count);
+/* Takes over a socket of an instance that we follow (upgrade.h), in any case. False when it is none
+ * that listens, or there is no room. */
+bool listeners_adopt(struct listeners *listeners, const struct letter_addr *addr, int fd,
+                     bool inherited, bool ip4_only) __attribute__((warn_unused_result));
 
 /*
  * Opens what of `wanted` is not open yet, `threads` sockets each. All or nothing: on false nothing

@@ -53,6 +53,10 @@ int live_reload(const struct cli *cli)
 {
     return tell(cli, "reload");
 }
+int live_upgrade(const struct cli *cli)
+{
+    return tell(cli, "upgrade");
+}
 int live_stop(const struct cli *cli)
 {
     return tell(cli, "stop");

@@ -24,6 +24,15 @@ bool secrets_turn(struct secrets *secrets, uint64_t now_ms)
     return true;
 }
 
+void secrets_adopt(struct secrets *secrets, const uint8_t current[TICKET_SECRET_BYTES],
+                   const uint8_t previous[TICKET_SECRET_BYTES], uint64_t epoch, uint64_t next_ms)
+{
+    memcpy(secrets->current, current, sizeof secrets->current);
+    memcpy(secrets->previous, previous, sizeof secrets->previous);
+    secrets->epoch = epoch;
+    secrets->next_ms = next_ms;
+}
+
 void secrets_fini(struct secrets *secrets)
 {
     explicit_bzero(secrets, sizeof *secrets);

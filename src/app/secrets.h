@@ -18,6 +18,9 @@ struct secrets {
 void secrets_init(struct secrets *secrets, uint64_t now_ms);
 /* True when a new epoch has begun. */
 bool secrets_turn(struct secrets *secrets, uint64_t now_ms);
+/* Those of an instance that we follow, good until `next_ms`. */
+void secrets_adopt(struct secrets *secrets, const uint8_t current[TICKET_SECRET_BYTES],
+                   const uint8_t previous[TICKET_SECRET_BYTES], uint64_t epoch, uint64_t next_ms);
 void secrets_fini(struct secrets *secrets);
 
 #endif

@@ -203,7 +203,8 @@ static bool anybody_left(const struct supervisor *s)
 static void stop(struct supervisor *s)
 {
     bool again = s->stopping;
-    if (!again) {
+    if (!again && !s->upgraded) {
+        upgrade_fini(&s->upgrade);
         systemd_notify(&s->systemd, "STOPPING=1");
         if (s->generation > 0)
             log_notice("stopping: open requests are given %u s", s->form.settings.drain_ms / 1000);
@@ -222,6 +223,72 @@ static void stop(struct supervisor *s)
             crew_drain(hand, again ? 0 : s->form.settings.drain_ms);
     }
     listeners_keep(&s->listeners, NULL, 0, NULL, NULL);
+}
+
+/* ---- another version of the program ---- */
+
+static void begin_upgrade(struct supervisor *s, struct control_client *client)
+{
+    char why[LETTER_PATH_MAX + 128];
+    const struct upgrade_estate estate = {.listeners = &s->listeners,
+                                          .control = &s->control,
+                                          .secrets = &s->secrets,
+                                          .systemd = &s->systemd,
+                                          .now_ms = s->now_ms};
+    if (s->stopping || s->phase != PHASE_IDLE || s->upgrade.channel >= 0) {
+        control_answer(client, false, STR("something else is under way: try again\n"), s->now_ms);
+        return;
+    }
+    log_notice("upgrading: %s is started beside this one", s->upgrade.program);
+    if (upgrade_start(&s->upgrade, &estate, why, sizeof why))
+        return;
+    log_error("no upgrade: %s", why);
+    control_answer(client, false, str_from_z(why), s->now_ms);
+}
+
+static void end_upgrade(struct supervisor *s)
+{
+    char said[128];
+    pid_t pid = s->upgrade.pid;
+    snprintf(said, sizeof said, "pid %d serves; pid %d finishes what is open\n", (int)pid,
+             (int)getpid());
+    log_notice("upgraded: %.*s", (int)strcspn(said, "\n"), said);
+    systemd_notify(&s->systemd, "MAINPID=%d", (int)pid);
+    upgrade_forget(&s->upgrade);
+    s->upgraded = true;
+    control_leave(&s->control);
+    control_answer_all(&s->control, CONTROL_UPGRADE, true, str_from_z(said), s->now_ms);
+    control_answer_all(&s->control, CONTROL_RELOAD, false,
+                       STR("another instance has taken over: try again\n"), s->now_ms);
+    stop(s);
+}
+
+static void refuse_upgrade(struct supervisor *s)
+{
+    char report[UPGRADE_REPORT_MAX + 128];
+    struct text text = text_over(report, sizeof report);
+    text_add_z(&text, s->upgrade.report);
+    text_printf(&text, "refused: pid %d serves on\n", (int)getpid());
+    log_error("the new program does not serve: pid %d serves on", (int)getpid());
+    control_answer_all(&s->control, CONTROL_UPGRADE, false, text_str(&text), s->now_ms);
+    if (s->reload_wanted) {
+        s->reload_wanted = false;
+        change_begin(s, CHANGE_ASKED);
+    }
+}
+
+static void look_after_upgrade(struct supervisor *s)
+{
+    switch (upgrade_continue(&s->upgrade, s->now_ms)) {
+    case UPGRADE_GOES_ON:
+        break;
+    case UPGRADE_READY:
+        end_upgrade(s);
+        break;
+    case UPGRADE_FAILED:
+        refuse_upgrade(s);
+        break;
+    }
 }
 
 static void reopen_logs(struct supervisor *s)
@@ -264,6 +331,9 @@ static void on_command(void *user, struct control_client *client)
         break;
     case CONTROL_STOP:
         stop(s); /* answered when everything has ended */
+        break;
+    case CONTROL_UPGRADE:
+        begin_upgrade(s, client);
         break;
     case CONTROL_STATUS:
         status_begin(&s->status, s->now_ms);
@@ -311,11 +381,13 @@ static int poll_timeout(const struct supervisor *s)
 
 static void wait_for_news(struct supervisor *s)
 {
-    struct pollfd fds[CONTROL_CLIENTS_MAX + CREW_MAX + 3];
+    struct pollfd fds[CONTROL_CLIENTS_MAX + CREW_MAX + 4];
     unsigned count = control_poll(&s->control, fds);
     fds[count++] = (struct pollfd){.fd = s->signals, .events = POLLIN};
     if (s->phase == PHASE_LOADING && s->load.channel >= 0)
         fds[count++] = (struct pollfd){.fd = s->load.channel, .events = POLLIN};
+    if (s->upgrade.channel >= 0)
+        fds[count++] = (struct pollfd){.fd = s->upgrade.channel, .events = POLLIN};
     for (unsigned i = 0; i < CREW_MAX; i++)
         if (s->crew.hands[i].pid > 0)
             fds[count++] = (struct pollfd){.fd = s->crew.hands[i].channel, .events = POLLIN};
@@ -350,6 +422,8 @@ static void turn(struct supervisor *s)
     control_turn(&s->control, s->now_ms);
     if (s->phase == PHASE_LOADING)
         change_continue(s);
+    if (s->upgrade.channel >= 0)
+        look_after_upgrade(s);
     if (s->stop_wanted && !s->stopping)
         stop(s);
     for (unsigned i = 0; i < CREW_MAX; i++)
@@ -357,7 +431,7 @@ static void turn(struct supervisor *s)
             receive_from(s, &s->crew.hands[i]);
     reap(s);
     watch_time(s);
-    if (s->phase == PHASE_IDLE && !s->stopping && s->generation > 0 &&
+    if (s->phase == PHASE_IDLE && !s->stopping && s->generation > 0 && s->upgrade.channel < 0 &&
         watch_look(&s->watch, s->now_ms))
         change_begin(s, CHANGE_FILE);
     if (s->phase == PHASE_IDLE && s->now_ms >= s->periodic_ms)
@@ -396,6 +470,7 @@ static bool init(struct supervisor *s, const struct supervisor_conf *conf)
         .text = conf->text,
         .colour = isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL,
     };
+    upgrade_init(&s->upgrade);
     systemd_init(&s->systemd);
     listeners_init(&s->listeners);
     listeners_inherit(&s->listeners, SYSTEMD_LISTEN_FIRST, s->systemd.listen_fds);
@@ -409,6 +484,12 @@ static bool init(struct supervisor *s, const struct supervisor_conf *conf)
     load_init(&s->load);
     privilege_hide_memory();
     privilege_raise_descriptors();
+    if (!upgrade_take(&s->upgrade, &s->listeners, &s->control, &s->secrets, s->now_ms)) {
+        errno = EPROTO;
+        upgrade_say(&s->upgrade, false,
+                    STR("error: the two versions do not understand each other\n"));
+        return false;
+    }
     return block_signals(s);
 }
 
@@ -416,6 +497,9 @@ static void fini(struct supervisor *s)
 {
     control_answer_all(&s->control, CONTROL_STOP, true, STR("stopped\n"), clock_mono_ms());
     load_fini(&s->load);
+    upgrade_fini(&s->upgrade);
+    if (s->control.quiet)
+        control_leave(&s->control);
     control_fini(&s->control);
     listeners_fini(&s->listeners);
     log_files_fini(&s->logs);

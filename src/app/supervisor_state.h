@@ -11,6 +11,7 @@
 #include "app/log_files.h"
 #include "app/status.h"
 #include "app/systemd.h"
+#include "app/upgrade.h"
 
 enum phase {
     PHASE_IDLE,
@@ -38,6 +39,7 @@ struct supervisor {
     struct secrets secrets;
     struct crew crew;
     struct status status;
+    struct upgrade upgrade;
     int signals;
     uint64_t now_ms;
 
@@ -62,6 +64,7 @@ struct supervisor {
 
     bool stop_wanted; /* the first load failed */
     bool stopping;
+    bool upgraded; /* another instance serves in our place */
     int exit_status;
     bool ended;
 };
