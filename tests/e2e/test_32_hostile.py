@@ -322,3 +322,72 @@ def test_rewritten_links_and_cookies_are_one_answer(behind, name, origin, portcu
             answer = client.response()
             again = strict_http.read_answers(answer.raw)
             assert len(again) == 1 and again[0].status == 302 and not again[0].values(b"x"), answer.raw
+
+
+# --- bodies that do not end as announced ----------------------------------------------------
+
+
+@pytest.mark.parametrize("head,part", [
+    (b"Content-Length: 10\r\n\r\n", b"hello"),
+    (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n"),
+    (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n"),
+    (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\nnonsense\r\n"),
+], ids=["length", "chunked", "trailers", "broken"])
+@pytest.mark.parametrize("end", ["fin", "reset"])
+def test_a_body_that_breaks_off_never_becomes_a_whole_one(behind, head, part, end):
+    """The origin's connection is ended with it: the next request must not complete that body."""
+    def script(conn):
+        conn.server.raw.append(b"")
+        mine = len(conn.server.raw) - 1
+        while conn.fill():
+            conn.server.raw[mine] += conn.buffer
+            if conn.buffer.startswith(b"GET"):
+                conn.send(HELLO)
+            conn.buffer = b""
+
+    p = behind(script)
+    p.origin.raw = []
+    for i in range(3):
+        with p.connect() as client:
+            client.send(b"POST /cut HTTP/1.1\r\nHost: x\r\n" + head + part)
+            wait_for(lambda: any(b"hello" in raw for raw in p.origin.raw[-1:]) or b"nonsense" in part, "the part")
+            if end == "reset":
+                client.reset()
+            else:
+                client.sock.shutdown(1)
+                client.read_all()
+        assert p.get("/next").status == 200
+    for raw in p.origin.raw:
+        whole, ending = strict_http.read_requests(raw)
+        assert {m.target for m in whole} <= {b"/next"}, raw
+        assert ending == ("incomplete" if b"/cut" in raw else "end"), raw
+
+
+@pytest.mark.parametrize("expect", [b"Expect: 100-continue\r\n", b""], ids=["expecting", "not"])
+@pytest.mark.parametrize("status", [b"200 OK", b"401 Unauthorized", b"417 Expectation Failed"])
+def test_a_body_behind_an_early_answer_is_no_request(behind, expect, status):
+    """The origin answers before it has seen the body; what the client sends then is still that body,
+    and the origin's connection, in the middle of it, is nobody else's."""
+    def script(conn):
+        first = conn.read_request(body=False)
+        while first is not None:
+            conn.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nhello")
+            first = conn.read_request(body=False)
+
+    p = behind(script)
+    smuggled = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+    with p.connect() as client:
+        client.send(b"POST /first HTTP/1.1\r\nHost: x\r\n" + expect + b"Content-Length: %d\r\n\r\n" % (len(smuggled) + 5))
+        answer = client.response()
+        while answer.status == 100:
+            answer = client.response()
+        assert answer.status == int(status[:3])
+        try:
+            client.send(smuggled + b"xxxxx" + GET % b"/second")
+            rest = client.read_until(b"hello")
+        except (OSError, AssertionError):
+            rest = b""  # the connection ended with the early answer: as good
+    assert p.get("/third").status == int(status[:3])
+    assert rest.count(b"HTTP/1.1 ") <= 1
+    targets = [r.target for r in p.origin.requests]
+    assert b"/smuggled" not in targets and targets[-1] == b"/third", targets
