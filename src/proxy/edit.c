@@ -225,7 +225,7 @@ static bool add_prefix(struct exchange *x)
 {
     if (!x->match.route->strip)
         return true;
-    struct str prefix = link_prefix(x->match.route);
+    struct str prefix = link_prefix(x->arena, x->match.route);
     return prefix.len == 0 || message_add_id(&x->upstream_head, HEADER_X_FORWARDED_PREFIX, prefix);
 }
 

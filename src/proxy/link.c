@@ -1,19 +1,37 @@
 #include "proxy/link.h"
 
 #include "http/cookie.h"
+#include "http/grammar.h"
 #include "proxy/exchange.h"
 #include "upstream/upstream.h"
 
 #define LINK_BYTES_MAX ((size_t)16 * 1024)
 
-struct str link_prefix(const struct route *route)
+/* As it stands in a URL, which is how origins and browsers write it: patterns are written decoded.
+ */
+static struct str encoded(struct arena *arena, struct str path)
+{
+    struct text out = text_in(arena, LINK_BYTES_MAX);
+    uri_add_encoded(&out, URI_PATH, path);
+    return text_ok(&out) ? text_str(&out) : (struct str){0};
+}
+
+static bool is_unreserved(struct str path)
+{
+    size_t i = 0;
+    while (i < path.len && (path.at[i] == '/' || (grammar_is(path.at[i], GRAMMAR_HOST))))
+        i++;
+    return i == path.len;
+}
+
+struct str link_prefix(struct arena *arena, const struct route *route)
 {
     if (route == NULL || !route->strip)
         return (struct str){0};
     struct str prefix = route->path;
     while (prefix.len != 0 && prefix.at[prefix.len - 1] == '/')
         prefix.len--;
-    return prefix;
+    return is_unreserved(prefix) ? prefix : encoded(arena, prefix);
 }
 
 /* Is this host:port the origin's own, or the public one by any of its names for this request? */
@@ -68,7 +86,7 @@ static bool is_slash(char c)
 
 static bool rewrite_url(struct exchange *x, struct str url, struct str *value)
 {
-    struct str prefix = link_prefix(x->match.route);
+    struct str prefix = link_prefix(x->arena, x->match.route);
     bool cut = cut_origin(x, &url);
     bool absolute_path = url.len != 0 && url.at[0] == '/';
     if (!cut && (!absolute_path || prefix.len == 0))
@@ -117,7 +135,7 @@ static bool rewrite_cookie(struct exchange *x, struct str cookie, struct str *va
     struct text out = text_in(x->arena, LINK_BYTES_MAX);
     const struct upstream_conf *upstream = x->target ? x->target->upstream : NULL;
     struct cookie_route route = {
-        .prefix = link_prefix(x->match.route),
+        .prefix = link_prefix(x->arena, x->match.route),
         .origin_host =
             upstream && upstream->origin_count ? upstream->origins[0].host : (struct str){0},
     };

@@ -11,8 +11,9 @@
 struct exchange;
 struct route;
 
-/* What `strip` removes, without its final slash: "/dicom"; empty where nothing is stripped. */
-struct str link_prefix(const struct route *route);
+/* What `strip` removes, without its final slash, as it stands in a URL: "/my%20app"; empty where
+ * nothing is stripped, and at the arena's cap. */
+struct str link_prefix(struct arena *arena, const struct route *route);
 /* The new value of a field of an answer, in the exchange's arena; false where it stays. */
 bool link_rewrite(struct exchange *x, const struct field *field, struct str *value);
 

@@ -322,6 +322,9 @@ def test_rewritten_links_and_cookies_are_one_answer(behind, name, origin, portcu
             answer = client.response()
             again = strict_http.read_answers(answer.raw)
             assert len(again) == 1 and again[0].status == 302 and not again[0].values(b"x"), answer.raw
+            if LINKS[i] == b"/x":  # a prefix is written decoded, and a link encoded
+                assert b"/my%20app/x" in again[0].values(name.lower())[0]
+    assert o.requests[0].header("x-forwarded-prefix") == "/my%20app"
 
 
 # --- bodies that do not end as announced ----------------------------------------------------
