@@ -173,8 +173,9 @@ static void on_worker_end(struct supervisor *s, struct hand *hand, int wait_stat
         load_say(&s->load, "error: the worker ended while it took the configuration");
         change_refuse(s, 1);
     }
-    control_answer_all(&s->control, CONTROL_STATUS, false, STR("the worker has just ended\n"),
-                       s->now_ms);
+    if (served) /* else the one that was asked is alive */
+        control_answer_all(&s->control, CONTROL_STATUS, false, STR("the worker has just ended\n"),
+                           s->now_ms);
 }
 
 static void reap(struct supervisor *s)

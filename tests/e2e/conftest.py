@@ -36,6 +36,8 @@ BINARY = os.environ.get("PORTCULLIS", str(ROOT / "build" / "portcullis"))
 # Sanitizers make everything slower; conditions are waited for, so this is no delay.
 PATIENCE = 30.0
 SANITIZED = os.path.exists(BINARY) and b"__asan_init" in pathlib.Path(BINARY).read_bytes()
+# Our processes hide their memory, and with it /proc/PID/fd and exe, from all but root.
+sees_inside = pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into our processes")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")
 
 
@@ -290,6 +292,10 @@ class Portcullis:
 
     def cli(self, *words, **more):
         return cli(*words, cwd=self.dir, **more)
+
+    def held_by(self):
+        """What a second instance says about who has its port."""
+        return f"portcullis (pid {self.pid})" if os.geteuid() == 0 else f"a process of user {os.geteuid()}"
 
     def control(self, command):
         return self.cli(command, "-c", str(self.conf))

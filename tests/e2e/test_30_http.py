@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZER, wait_for
+from conftest import SANITIZER, sees_inside, wait_for
 
 CASES = pathlib.Path(__file__).parent / "cases"
 REQUESTS = json.loads((CASES / "requests.json").read_text())
@@ -783,6 +783,7 @@ def test_two_hundred_connections_at_once(portcullis, origin):
     assert p.status()["requests"]["now"] == 0
 
 
+@sees_inside
 def test_no_descriptor_is_lost(portcullis, origin):
     o = origin()
     p = portcullis(f"keepalive off\ntimeout idle 1s\nsite * -> 127.0.0.1:{o.port}")

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import BINARY, cli, wait_for
+from conftest import BINARY, cli, sees_inside, wait_for
 from load import Load, nothing_lost, settle, tell
 
 HELLO = 'site * -> respond 200 "hello"\n'
@@ -106,6 +106,7 @@ def test_the_old_one_finishes_what_is_open_and_ends(instance, origin):
     assert i.pid() != old.pid  # the name of the control socket has stayed
 
 
+@sees_inside
 def test_the_new_one_runs_the_file_at_the_old_path(instance):
     i = instance(HELLO)
     i.replace(BINARY)
@@ -217,6 +218,7 @@ def test_systemd_hears_who_serves_now(instance, folder):
     assert b"STOPPING=1" not in news
 
 
+@sees_inside
 def test_sockets_from_systemd_are_handed_on(instance):
     with socket.create_server(("127.0.0.1", 0)) as s:
         code = ("import os,sys; os.dup2(int(sys.argv[1]), 3); "

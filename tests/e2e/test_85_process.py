@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, cli, public_binary, wait_for
+from conftest import BINARY, cli, public_binary, sees_inside, wait_for
 
 HELLO = 'site * -> respond 200 "hello"\n'
 NOBODY = 65534
@@ -45,7 +45,7 @@ def test_a_second_instance_names_the_first(portcullis):
     p = portcullis(HELLO)
     done = cli("run", "-c", p.conf)
     assert done.returncode == 1
-    assert f"127.0.0.1:{p.port} is held by portcullis (pid {p.pid})" in done.stderr
+    assert f"127.0.0.1:{p.port} is held by {p.held_by()}" in done.stderr
     assert p.get().text == "hello"
 
 
@@ -78,6 +78,7 @@ def test_a_state_directory_open_to_others_is_refused(portcullis):
     assert "is open to others" in p.stderr()
 
 
+@sees_inside
 def test_sockets_from_systemd_are_taken_by_their_address(portcullis):
     p = portcullis(HELLO, start=False)
     with socket.create_server(("127.0.0.1", p.port)) as s, open(p.dir / "stderr", "ab") as err:

@@ -211,7 +211,7 @@ def test_a_second_instance_refuses_and_harms_nothing(portcullis, certs, processe
         for _ in range(5):
             done = cli("run", "-c", p.conf)
             assert done.returncode == 1
-            assert f"is held by portcullis (pid {p.pid})" in done.stderr
+            assert f"is held by {p.held_by()}" in done.stderr
         settle(load)
     nothing_lost(load, processes.record)
     assert load.stale == 0

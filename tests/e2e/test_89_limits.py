@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import SANITIZED, ROOT, wait_for
+from conftest import SANITIZED, ROOT, sees_inside, wait_for
 from load import SECONDS, Client, Load, nothing_lost, nothing_twice, settle, tell
 
 DAY = 24 * 3600
@@ -123,6 +123,7 @@ def test_a_full_disk(portcullis, certs, processes, folder):
 # --- descriptors, address space ------------------------------------------------------------------
 
 
+@sees_inside
 def test_descriptors_run_out_and_come_back(portcullis, certs, processes):
     (a,) = processes()
     p = portcullis(conf(certs, at(a)))
@@ -356,6 +357,7 @@ def abort(p, certs, n):
         sock.close()
 
 
+@sees_inside
 def test_three_thousand_aborts_leak_nothing(portcullis, certs, processes):
     (a,) = processes(mode="leave")
     p = portcullis(conf(certs, at(a), front="log off\ntimeout answer 1s"))
