@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "tls/tls_credential.h"
 #include "tls/tls_engine.h"
+#include "tls/tls_gate.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@ static const char priorities[] =
 struct tls_server {
     gnutls_priority_t priority;
     struct tls_tickets *tickets;
+    struct tls_gate *gate;
 };
 
 /* What only the handshake needs. */
@@ -30,6 +32,8 @@ struct setup {
     const struct tls_server *server;
     tls_choose_fn choose;
     void *choose_user;
+    struct tls_stream *tls;
+    struct tls_gate_place place;
     struct tls_cert *cert; /* referenced: the session keeps a bare pointer to its credential */
     bool second;           /* the hook has run */
     bool no_ticket;
@@ -44,8 +48,11 @@ struct tls_server *tls_server_new(struct tls_tickets *tickets, const char **erro
         return NULL;
     }
     int code = gnutls_priority_init(&server->priority, priorities, NULL);
-    if (code < 0) {
-        *error = gnutls_strerror(code);
+    server->gate = code < 0 ? NULL : tls_gate_new();
+    if (server->gate == NULL) {
+        *error = gnutls_strerror(code < 0 ? code : GNUTLS_E_MEMORY_ERROR);
+        if (code >= 0)
+            gnutls_priority_deinit(server->priority);
         free(server);
         return NULL;
     }
@@ -68,6 +75,7 @@ void tls_server_end(struct tls_server *server)
 {
     if (server == NULL)
         return;
+    tls_gate_end(server->gate);
     gnutls_priority_deinit(server->priority);
     free(server);
 }
@@ -263,6 +271,18 @@ static bool on_first(struct tls_stream *tls, struct str bytes)
     return false;
 }
 
+static bool may_go_on(struct tls_stream *tls)
+{
+    struct setup *setup = tls->setup;
+    return setup == NULL ||
+           tls_gate_pass(setup->server->gate, stream_loop(tls->lower), &setup->place);
+}
+
+static void go_on(struct tls_gate_place *place)
+{
+    tls_engine_go_on(LIST_OF(place, struct setup, place)->tls);
+}
+
 static void on_done(struct tls_stream *tls)
 {
     const struct setup *setup = tls->setup;
@@ -308,12 +328,14 @@ static char *explain(struct tls_stream *tls, int code)
 static void end_setup(struct tls_stream *tls)
 {
     struct setup *setup = tls->setup;
+    tls_gate_leave(&setup->place);
     tls_cert_unref(setup->cert);
     free(setup);
 }
 
 static const struct tls_role role = {
     .on_first = on_first,
+    .may_go_on = may_go_on,
     .on_done = on_done,
     .explain = explain,
     .end_setup = end_setup,
@@ -333,7 +355,11 @@ struct stream *tls_accept(struct stream *lower, const struct tls_server *server,
         tls_engine_drop(tls);
         return NULL;
     }
-    *setup = (struct setup){.server = server, .choose = choose, .choose_user = choose_user};
+    *setup = (struct setup){.server = server,
+                            .choose = choose,
+                            .choose_user = choose_user,
+                            .tls = tls,
+                            .place.go_on = go_on};
     gnutls_handshake_set_hook_function(tls->session, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_PRE,
                                        on_hello);
     return tls_engine_wrap(tls, lower, user, user_data);

@@ -328,10 +328,20 @@ static void read_data(struct tls_stream *tls)
     }
 }
 
-/* Gives what is in the window to GnuTLS; what is left of it is no whole record, or paused. */
+static bool must_wait(struct tls_stream *tls)
+{
+    return !tls->open && tls->role->may_go_on != NULL && record_ready(tls) &&
+           !tls->role->may_go_on(tls);
+}
+
+/* Gives what is in the window to GnuTLS; what is left of it is no whole record, or must wait. */
 static void run(struct tls_stream *tls)
 {
     struct tls_out out;
+    if (must_wait(tls)) {
+        stream_pause(tls->lower, true); /* no more than it has sent already */
+        return;
+    }
     bool mine = tls_engine_begin(tls, &out);
     if (tls->open || shake(tls))
         read_data(tls);
@@ -403,6 +413,16 @@ static void feed(struct tls_stream *tls, struct str bytes)
         run_held(tls, bytes);
     else if (hold(tls, bytes))
         run_held(tls, (struct str){0});
+}
+
+void tls_engine_go_on(struct tls_stream *tls)
+{
+    if (tls->ended || tls->closed)
+        return;
+    stream_pause(tls->lower, tls->paused);
+    if (tls->held_len > 0)
+        run_held(tls, (struct str){0});
+    settle(tls);
 }
 
 /* ---- the stream below ---- */

@@ -20,6 +20,9 @@ struct tls_role {
     /* The first bytes: false when they were answered otherwise, and the stream has failed. NULL:
      * any. */
     bool (*on_first)(struct tls_stream *tls, struct str bytes);
+    /* A record has come: may the handshake go on in this turn? If not, tls_engine_go_on() later.
+     * NULL: always. */
+    bool (*may_go_on)(struct tls_stream *tls);
     /* The handshake is done; the place to call tls_engine_end_setup(). */
     void (*on_done)(struct tls_stream *tls);
     /* Data was read; NULL: no matter. */
@@ -106,6 +109,8 @@ void tls_engine_fail(struct tls_stream *tls, int code, const char *sentence);
 void tls_engine_doom(struct tls_stream *tls, const char *sentence);
 /* Queues the task that delivers what waits. */
 void tls_engine_queue(struct tls_stream *tls);
+/* After role.may_go_on() said no: takes what has come meanwhile. */
+void tls_engine_go_on(struct tls_stream *tls);
 /* Gives up what only the handshake needs; at the latest the end of the stream does. */
 void tls_engine_end_setup(struct tls_stream *tls);
 /* Frees all at the end of the turn. */

@@ -44,16 +44,45 @@ void loop_defer(struct loop *loop, struct loop_task *task)
     *last = task;
 }
 
-static inline bool pair_run_tasks(void)
+static struct loop_task *pair_posted;
+static uint64_t pair_turns;
+
+void loop_post(struct loop *loop, struct loop_task *task)
+{
+    (void)loop;
+    struct loop_task **last = &pair_posted;
+    while (*last != NULL)
+        last = &(*last)->next;
+    task->next = NULL;
+    *last = task;
+}
+
+uint64_t loop_turns(const struct loop *loop)
+{
+    (void)loop;
+    return pair_turns;
+}
+
+static inline bool pair_run(struct loop_task **tasks)
 {
     bool any = false;
-    while (pair_tasks != NULL) {
-        struct loop_task *task = pair_tasks;
-        pair_tasks = task->next;
+    while (*tasks != NULL) {
+        struct loop_task *task = *tasks;
+        *tasks = task->next;
         task->run(task);
         any = true;
     }
     return any;
+}
+
+/* The end of a turn; the next one begins with what was posted. */
+static inline bool pair_run_tasks(void)
+{
+    bool any = pair_run(&pair_tasks);
+    struct loop_task *posted = pair_posted;
+    pair_posted = NULL;
+    pair_turns++;
+    return pair_run(&posted) || any;
 }
 
 static inline struct pair_end *pair_end_of(const struct stream *stream)

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "stream_pair.h"
 #include "tls/tls_engine.h"
+#include "tls/tls_gate.h"
 #include "tls_make.h"
 #include "tls_peer.h"
 
@@ -209,6 +210,36 @@ static void any_version_and_key_shakes_hands_in_pieces_of_any_size(void **state)
                     assert_string_equal(info.cipher, "TLS_AES_128_GCM_SHA256");
                 world_end(world);
             }
+}
+
+static void a_burst_of_hellos_is_answered_in_more_than_one_turn(void **state)
+{
+    (void)state;
+    enum { BURST = TLS_HANDSHAKES_PER_TURN + 2 };
+    struct world *worlds[BURST];
+    for (int i = 0; i < BURST; i++) {
+        worlds[i] = world_new();
+        peer_go(&worlds[i]->peer);
+    }
+    for (int i = 0; i < BURST; i++) {
+        struct pair_end *end = &worlds[i]->pair.ends[0];
+        pair_deliver(end, end->len - 1);
+        pair_deliver(end, 1);
+        bool late = i >= TLS_HANDSHAKES_PER_TURN;
+        assert_int_equal(worlds[i]->pair.ends[1].len == 0, late);
+        assert_int_equal(end->paused, late); /* one that waits is not read */
+    }
+    stream_close(worlds[BURST - 1]->seen.stream); /* while it waits */
+    pair_run_tasks();
+    for (int i = 0; i < BURST - 1; i++) {
+        assert_true(worlds[i]->pair.ends[1].len > 0);
+        assert_false(worlds[i]->pair.ends[0].paused);
+        pair_pump(&worlds[i]->pair, SIZE_MAX);
+        assert_true(worlds[i]->seen.open && worlds[i]->peer.open);
+    }
+    assert_false(worlds[BURST - 1]->seen.open);
+    for (int i = 0; i < BURST; i++)
+        world_end(worlds[i]);
 }
 
 /* ---- names, versions, protocols ---- */
@@ -1058,6 +1089,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_version_and_key_shakes_hands_in_pieces_of_any_size),
+        cmocka_unit_test(a_burst_of_hellos_is_answered_in_more_than_one_turn),
         cmocka_unit_test(failing_handshakes_are_named_and_alerted),
         cmocka_unit_test(a_shared_protocol_is_agreed_on_and_none_is_let_in),
         cmocka_unit_test(a_client_of_tls_13_alone_is_let_in),
