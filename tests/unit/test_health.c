@@ -1,6 +1,7 @@
 /* Checks of origins, and the probe that makes them: against origins on this very loop. */
 #include "upstream/health.h"
 
+#include "base/arena.h"
 #include "base/log.h"
 #include "net/resolver.h"
 #include "net/tcp.h"
@@ -331,6 +332,24 @@ static void want_of_sockets_says_nothing_about_the_origin(void **state)
     assert_int_equal(s->result, PROBE_UNKNOWN);
 }
 
+/* Wherever memory runs out the probe ends, and what was not read is not called well. */
+static void a_probe_bears_the_loss_of_any_allocation(void **state)
+{
+    struct stage *s = *state;
+    unsigned unknown = 0;
+    uint64_t n = 0;
+    do {
+        s->result = (enum probe_result)9;
+        arena_fail_at(++n);
+        probe_once(s);
+        arena_fail_at(0);
+        assert_in_range(s->result, PROBE_WELL, PROBE_UNKNOWN);
+        unknown += s->result == PROBE_UNKNOWN;
+    } while (n < 30);
+    assert_true(unknown > 0);
+    assert_int_equal(s->result, PROBE_WELL); /* all allocations were reached */
+}
+
 static void a_probe_stops_in_any_state(void **state)
 {
     struct stage *s = *state;
@@ -469,6 +488,7 @@ int main(void)
         TEST(the_request_is_a_plain_get),
         TEST(tcp_is_a_connect),
         TEST(want_of_sockets_says_nothing_about_the_origin),
+        TEST(a_probe_bears_the_loss_of_any_allocation),
         TEST(a_probe_stops_in_any_state),
         TEST(an_origin_falls_and_rises_after_so_many_in_a_row),
         TEST(two_routes_make_one_check),
