@@ -212,11 +212,15 @@ static void add_outcome(struct text *out, const struct dry *dry)
     }
 }
 
-/* All words between the name and the arrow, as they stand there. */
+/* All words between the name and the arrow, as they stand there; words of JSON have no other form.
+ */
 static void add_request(struct text *out, const struct attempt *a)
 {
-    for (size_t i = 1; i < a->arrow; i++)
-        text_printf(out, i == 1 ? "%.*s" : " %.*s", STR_ARG(word_at(a, i)->raw));
+    for (size_t i = 1; i < a->arrow; i++) {
+        const struct word *word = word_at(a, i);
+        text_add_z(out, i == 1 ? "" : " ");
+        text_add(out, word->raw.len != 0 ? word->raw : word->text);
+    }
 }
 
 static bool has_pattern(const struct site *site, struct str pattern)

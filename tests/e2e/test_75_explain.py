@@ -2,6 +2,7 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -50,6 +51,11 @@ def test_check_tries_what_is_expected(folder):
     assert done.returncode == 2
     assert "x.conf:3:54: GET /x is expected to come to '200', but it is forwarded" in done.stderr
     assert "-> forward, or -> /*" in done.stderr
+    twin = folder / "x.json"
+    twin.write_text(cli("config", "--json", "-c", conf, cwd=folder).stdout)
+    done = cli("check", "-c", twin, cwd=folder)
+    assert done.returncode == 2
+    assert "GET /x is expected to come to '200', but it is forwarded" in done.stderr
     conf.write_text(conf.read_text().replace("-> 200", "-> forward"))
     done = cli("check", "-c", conf, cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -540,6 +546,34 @@ def test_people_and_programs_are_told_the_same(explained):
             if not line["text"].startswith(("X-Request-Id", "Date")):
                 assert line["text"] in text
     assert text.endswith("It is forwarded by the route /deep/* [x.conf:12] to localhost:1.\n")
+
+
+def test_it_answers_under_load_and_reloads(world):
+    p, _ = world
+    control = ("--control", p.dir / "state" / "control.sock")
+    over, failed = threading.Event(), []
+
+    def load():
+        while not over.is_set():
+            if p.get("/hello").status != 201 or p.get("/new/x").status != 200:
+                failed.append("a request")
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for i in range(10):
+            p.conf.write_text(p.conf.read_text() + f"# {i}\nsite more{i}.test {{ tls off; /* -> respond 200 }}\n")
+            assert p.control("reload").returncode == 0
+            told = explain(p, "GET", "/hello", {"host": f"more{i}.test"}, *control)
+            assert told["outcome"]["site"] == f"more{i}.test"
+            told = explain(p, "GET", "/new/x", {}, *control)
+            assert told["outcome"]["action"] == "forward"
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not failed
 
 
 def test_wrong_words_are_told(folder):
