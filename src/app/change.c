@@ -160,6 +160,7 @@ struct crew_order change_served_order(const struct supervisor *s)
         .listeners = &s->listeners,
         .logs = &s->logs,
         .secrets = &s->secrets,
+        .drains = &s->drains,
     };
 }
 

@@ -40,6 +40,7 @@ static const struct rule rules[LETTER_KINDS] = {
     [LETTER_DRAIN] = {BODY(drain), BY_SUPERVISOR, 0, 0},
     [LETTER_ASK] = {0, BY_SUPERVISOR, 0, 0},
     [LETTER_HISTORY] = {BODY(history), BY_SUPERVISOR, 0, 0},
+    [LETTER_ORIGIN] = {BODY(origin), BY_SUPERVISOR, 0, 0},
     [LETTER_QUERY] = {0, BY_SUPERVISOR, 1, 1},
     [LETTER_LOCKED] = {BODY(locks), BY_WORKER, 0, 0},
     [LETTER_READY] = {BODY(generation), BY_WORKER, 0, 0},
@@ -145,6 +146,9 @@ static bool body_fits(const struct letter *m, unsigned fd_count)
         return letter_addr_fits(&m->u.unlisten);
     case LETTER_CERT:
         return text_fits(m->u.cert.names, sizeof m->u.cert.names);
+    case LETTER_ORIGIN:
+        return m->u.origin.drained <= 1 && m->u.origin.text[0] != '\0' &&
+               text_fits(m->u.origin.text, sizeof m->u.origin.text);
     case LETTER_LOCKED:
         return locks_fit(&m->u.locks);
     case LETTER_NONE:

@@ -41,6 +41,8 @@ enum letter_kind {
     LETTER_COUNTERS,   /* the answer to LETTER_ASK begins */
     LETTER_CERT,       /* a certificate that is served */
     LETTER_ANSWERED,   /* the answer to LETTER_ASK is complete */
+    /* To the worker. */
+    LETTER_ORIGIN, /* an origin is drained, or is so no more */
     LETTER_KINDS,
 };
 
@@ -177,6 +179,10 @@ struct letter {
         struct {
             uint32_t deadline_ms; /* 0: at once */
         } drain;
+        struct {
+            uint32_t drained; /* 1: it gets no new requests */
+            char text[LETTER_NAME_MAX];
+        } origin;
         struct letter_locks locks;
         uint64_t generation; /* of READY and REFUSED */
         struct letter_history history;

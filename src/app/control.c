@@ -19,10 +19,12 @@
 static const struct {
     struct str word;
     enum control_command command;
+    bool argument; /* it has one, else none */
 } words[] = {
-    {STR_INIT("status"), CONTROL_STATUS}, {STR_INIT("reload"), CONTROL_RELOAD},
-    {STR_INIT("stop"), CONTROL_STOP},     {STR_INIT("upgrade"), CONTROL_UPGRADE},
-    {STR_INIT("ask"), CONTROL_ASK},
+    {STR_INIT("status"), CONTROL_STATUS, false}, {STR_INIT("reload"), CONTROL_RELOAD, false},
+    {STR_INIT("stop"), CONTROL_STOP, false},     {STR_INIT("upgrade"), CONTROL_UPGRADE, false},
+    {STR_INIT("drain"), CONTROL_DRAIN, true},    {STR_INIT("undrain"), CONTROL_UNDRAIN, true},
+    {STR_INIT("ask"), CONTROL_ASK, false},
 };
 
 void control_init(struct control *control,
@@ -219,10 +221,13 @@ static void accept_clients(struct control *control, uint64_t now_ms)
 
 static void take_line(struct control *control, struct control_client *client, uint64_t now_ms)
 {
-    struct str line = str_trim(str_from(client->line, client->line_len));
+    struct str argument = str_trim(str_from(client->line, client->line_len)), line;
+    if (!str_split(&argument, ' ', &line))
+        line = argument;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (str_eq(line, words[i].word)) {
+        if (str_eq(line, words[i].word) && words[i].argument == (argument.len != 0)) {
             client->command = words[i].command;
+            client->argument = argument;
             client->waiting = true;
             control->on_command(control->user, client);
             return;

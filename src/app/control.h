@@ -1,9 +1,9 @@
 /*
- * The control socket of a running instance: one command a connection, one line; the answer is a
- * line "ok" or "failed" and then text until the end. Behind the line "ask" comes a question to the
- * worker, which is left in the socket for it (query_desk.h). Only root, whoever started us, and
- * members of the configured group are let in (SO_PEERCRED); never the worker's user, nor a worker's
- * process where all of us are one user: a stranger may have taken it over.
+ * The control socket of a running instance: one command a connection, one line ("drain ORIGIN");
+ * the answer is a line "ok" or "failed" and then text until the end. Behind the line "ask" comes a
+ * question to the worker, which is left in the socket for it (query_desk.h). Only root, whoever
+ * started us, and members of the configured group are let in (SO_PEERCRED); never the worker's
+ * user, nor a worker's process where all of us are one user: a stranger may have taken it over.
  */
 #ifndef PC_APP_CONTROL_H
 #define PC_APP_CONTROL_H
@@ -13,11 +13,19 @@
 #include <poll.h>
 #include <sys/types.h>
 
-enum control_command { CONTROL_STATUS, CONTROL_RELOAD, CONTROL_STOP, CONTROL_ASK, CONTROL_UPGRADE };
+enum control_command {
+    CONTROL_STATUS,
+    CONTROL_RELOAD,
+    CONTROL_STOP,
+    CONTROL_DRAIN,
+    CONTROL_UNDRAIN,
+    CONTROL_ASK,
+    CONTROL_UPGRADE,
+};
 
 enum {
     CONTROL_CLIENTS_MAX = 16,
-    CONTROL_LINE_MAX = 64,
+    CONTROL_LINE_MAX = 320, /* a word and the longest name of an origin */
     /* Between connecting and the whole command, and for taking the answer. */
     CONTROL_MS = 5000,
 };
@@ -28,6 +36,7 @@ struct control_client {
     size_t line_len;
     bool waiting; /* for control_answer() */
     enum control_command command;
+    struct str argument; /* of the line; empty where the command has none */
     char *answer;
     size_t answer_len, answer_at;
     uint64_t deadline_ms; /* not while waiting */

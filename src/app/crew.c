@@ -139,6 +139,23 @@ bool crew_tell(struct hand *hand, const struct letter_history *history)
     return channel_send(hand->channel, &m, NULL, 0);
 }
 
+bool crew_drain_origin(struct hand *hand, struct str text, bool on)
+{
+    struct letter m = drains_letter_of(text, on);
+    return channel_send(hand->channel, &m, NULL, 0);
+}
+
+/* Before it serves: no request shall slip through to an origin that is drained. */
+static bool send_drains(struct hand *hand, const struct drains *drains)
+{
+    for (unsigned i = 0; i < drains->count; i++) {
+        struct letter m = drains_letter(drains, i);
+        if (!channel_send(hand->channel, &m, NULL, 0))
+            return false;
+    }
+    return true;
+}
+
 bool crew_ask(struct hand *hand)
 {
     conduct_asked(&hand->conduct);
@@ -187,7 +204,7 @@ struct hand *crew_start(struct crew *crew, const struct crew_order *order)
     letter_init(&m, LETTER_START);
     m.u.threads = hand->threads;
     if (!channel_send(hand->channel, &m, NULL, 0) || !crew_send_secrets(hand, order->secrets) ||
-        !crew_order(hand, order))
+        !send_drains(hand, order->drains) || !crew_order(hand, order))
         crew_kill(hand); /* its end is reported as any other */
     return hand;
 }

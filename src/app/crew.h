@@ -7,6 +7,7 @@
 #define PC_APP_CREW_H
 
 #include "app/conduct.h"
+#include "app/drains.h"
 #include "app/listeners.h"
 #include "app/load_form.h"
 #include "app/secrets.h"
@@ -61,6 +62,7 @@ struct crew_order {
     const struct listeners *listeners;
     const struct log_files *logs;
     const struct secrets *secrets;
+    const struct drains *drains;
 };
 
 void crew_init(struct crew *crew);
@@ -80,6 +82,9 @@ bool crew_listen(struct hand *hand, const struct listener_group *group, unsigned
     __attribute__((warn_unused_result));
 void crew_unlisten(struct hand *hand, const struct letter_addr *addr);
 bool crew_tell(struct hand *hand, const struct letter_history *history)
+    __attribute__((warn_unused_result));
+/* `text` is that of an origin that is drained, or is so no more. */
+bool crew_drain_origin(struct hand *hand, struct str text, bool on)
     __attribute__((warn_unused_result));
 bool crew_ask(struct hand *hand) __attribute__((warn_unused_result));
 /* Passes the connection of somebody with a question on; the descriptor stays the caller's. */

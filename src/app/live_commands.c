@@ -62,6 +62,61 @@ int live_stop(const struct cli *cli)
     return tell(cli, "stop");
 }
 
+/* ---- drain ---- */
+
+/* The origins that are meant, as the configuration writes them, a line each. */
+static int origins_meant(const struct cli *cli, struct arena *arena, struct str typed,
+                         struct str *lines)
+{
+    const struct str question[] = {STR("origin"), typed};
+    return instance_ask(arena, control_path(cli, arena), question, 2, lines);
+}
+
+static int drain_each(const struct cli *cli, struct arena *arena, const char *command,
+                      struct str lines)
+{
+    struct str origin;
+    int worst = 0;
+    while (worst == 0 && str_split(&lines, '\n', &origin)) {
+        struct str said = str_printf(arena, "%s %.*s", command, STR_ARG(origin)), answer = STR("");
+        worst = said.at == NULL ? -1 : ask(cli, arena, said.at, &answer);
+        FILE *out = worst == 0 ? stdout : stderr;
+        if (worst >= 0) {
+            fprintf(out, "%s: ", log_escape(origin));
+            put(out, answer);
+        }
+    }
+    return worst;
+}
+
+static int drain(const struct cli *cli, const char *command, bool known_only)
+{
+    struct arena *arena = arena_new(ARENA_BYTES, 4096);
+    struct str typed = str_from_z(cli->operands[0]), lines = STR("");
+    int got = arena == NULL ? -1 : origins_meant(cli, arena, typed, &lines);
+    if (got != 0 && !known_only)
+        lines = typed; /* it may have left the file since it was drained */
+    if (got == 0 || (got > 0 && !known_only))
+        got = drain_each(cli, arena, command, lines);
+    else if (got > 0)
+        put(stderr, lines);
+    else
+        log_error("%s", log_escape(lines));
+    arena_end(arena);
+    return got == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
+int live_drain(const struct cli *cli)
+{
+    return drain(cli, "drain", true);
+}
+int live_undrain(const struct cli *cli)
+{
+    return drain(cli, "undrain", false);
+}
+
+/* ---- status ---- */
+
 /* What the worker knows of the origins becomes a part of what the supervisor has said; without an
  * answer, or before anything is served, it is missing. */
 static struct str with_origins(const struct cli *cli, struct arena *arena, struct str status)

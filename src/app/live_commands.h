@@ -1,4 +1,4 @@
-/* status, reload, upgrade, stop: commands to a running instance. */
+/* status, reload, upgrade, stop, drain, undrain: commands to a running instance. */
 #ifndef PC_APP_LIVE_COMMANDS_H
 #define PC_APP_LIVE_COMMANDS_H
 
@@ -8,5 +8,7 @@ int live_status(const struct cli *cli);
 int live_reload(const struct cli *cli);
 int live_stop(const struct cli *cli);
 int live_upgrade(const struct cli *cli);
+int live_drain(const struct cli *cli);
+int live_undrain(const struct cli *cli);
 
 #endif

@@ -21,7 +21,7 @@ struct row {
     size_t text_len;
     unsigned state;
     uint64_t rests_ms; /* that it will still rest */
-    uint64_t in_use, idle, requests, failed, failures, ports_out;
+    uint64_t in_use, queued, idle, requests, failed, failures, ports_out;
     char cause[ORIGIN_CAUSE_MAX];
 };
 
@@ -62,6 +62,7 @@ static void take_one(void *user, const struct origin_shared *origin)
         .text_len = origin->text_len,
         .rests_ms = until_ms > list->now_ms ? until_ms - list->now_ms : 0,
         .in_use = atomic_load_explicit(&origin->in_use, memory_order_relaxed),
+        .queued = atomic_load_explicit(&origin->queued, memory_order_relaxed),
         .requests = read_u64(&origin->requests),
         .failed = read_u64(&origin->failed),
         .failures = atomic_load_explicit(&origin->failures, memory_order_relaxed),
@@ -91,6 +92,20 @@ static void add_thread(struct front *front, void *list)
     upstreams_status(front_upstreams(front), add_idle, list);
 }
 
+/* No request has met it yet. */
+static void take_drained(void *user, struct str text)
+{
+    struct rows *list = user;
+    for (size_t i = 0; i < list->count; i++)
+        if (str_eq(text_of(&list->rows[i]), text))
+            return;
+    if (list->count == list->room)
+        return;
+    struct row *row = &list->rows[list->count++];
+    *row = (struct row){.state = DRAINED, .text_len = text.len};
+    memcpy(row->text, text.at, text.len);
+}
+
 static int by_state(const void *a, const void *b)
 {
     const struct row *x = a, *y = b;
@@ -114,6 +129,8 @@ static void write_row(struct text *out, const struct row *row)
                 ",\"requests\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"failed_in_a_row\":%" PRIu64
                 ",\"in_use\":%" PRIu64 ",\"idle\":%" PRIu64,
                 row->requests, row->failed, row->failures, row->in_use, row->idle);
+    if (row->queued != 0)
+        text_printf(out, ",\"queued\":%" PRIu64, row->queued);
     if (row->ports_out != 0)
         text_printf(out, ",\"no_local_port\":%" PRIu64, row->ports_out);
     text_add_byte(out, '}');
@@ -124,12 +141,14 @@ bool origin_status_answer(struct query *query, struct worker_thread *threads, un
     struct origin_registry *registry = threads[0].conf.origins;
     struct rows list = {.now_ms = clock_mono_ms()};
     origin_registry_each(registry, count_one, &list.room);
-    list.rows = arena_array(query->arena, list.room + 1, sizeof *list.rows);
+    list.room += ORIGIN_DRAINS_MAX;
+    list.rows = arena_array(query->arena, list.room, sizeof *list.rows);
     if (list.rows == NULL) {
         text_add_z(&query->out, "too many origins\n");
         return false;
     }
     origin_registry_each(registry, take_one, &list);
+    origin_registry_each_drained(registry, take_drained, &list);
     qsort(list.rows, list.count, sizeof *list.rows, by_state);
     size_t all = list.count;
     list.count = all < ORIGIN_STATUS_MAX ? all : ORIGIN_STATUS_MAX;

@@ -320,6 +320,28 @@ static void on_signal(struct supervisor *s, uint32_t number)
     }
 }
 
+/* All workers are told, also those that drain: they still send requests. */
+static void drain_origin(struct supervisor *s, struct control_client *client, bool on)
+{
+    static const struct {
+        bool ok;
+        struct str says;
+    } answers[2][4] = {
+        {[DRAINS_DONE] = {true, STR_INIT("it gets requests again\n")},
+         [DRAINS_ALREADY] = {false, STR_INIT("it is not drained\n")},
+         [DRAINS_BAD] = {false, STR_INIT("no origin is written like that\n")}},
+        {[DRAINS_DONE] = {true, STR_INIT("drained: it gets no new requests\n")},
+         [DRAINS_ALREADY] = {true, STR_INIT("it is drained already\n")},
+         [DRAINS_FULL] = {false, STR_INIT("too many origins are drained\n")},
+         [DRAINS_BAD] = {false, STR_INIT("no origin is written like that\n")}},
+    };
+    enum drains_result result = drains_set(&s->drains, client->argument, on);
+    for (unsigned i = 0; result == DRAINS_DONE && i < CREW_MAX; i++)
+        if (s->crew.hands[i].pid > 0 && !crew_drain_origin(&s->crew.hands[i], client->argument, on))
+            crew_kill(&s->crew.hands[i]);
+    control_answer(client, answers[on][result].ok, answers[on][result].says, s->now_ms);
+}
+
 static void on_command(void *user, struct control_client *client)
 {
     struct supervisor *s = user;
@@ -340,6 +362,10 @@ static void on_command(void *user, struct control_client *client)
         status_begin(&s->status, s->now_ms);
         if (s->crew.serving == NULL || !crew_ask(s->crew.serving))
             send_status(s);
+        break;
+    case CONTROL_DRAIN:
+    case CONTROL_UNDRAIN:
+        drain_origin(s, client, client->command == CONTROL_DRAIN);
         break;
     case CONTROL_ASK:
         if (s->crew.serving != NULL && crew_pass(s->crew.serving, client->fd))

@@ -38,6 +38,7 @@ struct supervisor {
     struct watch watch;
     struct secrets secrets;
     struct crew crew;
+    struct drains drains;
     struct status status;
     struct upgrade upgrade;
     int signals;

@@ -308,6 +308,11 @@ static void on_message(struct worker *w, struct letter *m, int fds[2])
     case LETTER_HISTORY:
         w->history = m->u.history;
         break;
+    case LETTER_ORIGIN:
+        if (!origin_registry_drain(w->origins, str_from_z(m->u.origin.text),
+                                   m->u.origin.drained == 1))
+            log_error("too many origins are drained");
+        break;
     case LETTER_QUERY:
         query_desk_take(&w->desk, fds[0], clock_mono_ms());
         fds[0] = -1;

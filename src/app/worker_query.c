@@ -1,5 +1,6 @@
 #include "app/worker_query.h"
 
+#include "app/origin_names.h"
 #include "app/origin_status.h"
 #include "app/worker_explain.h"
 #include "app/worker_thread.h"
@@ -8,6 +9,11 @@
 static bool origins(struct query *query, const struct worker_view *view)
 {
     return origin_status_answer(query, view->threads, view->thread_count);
+}
+
+static bool origin(struct query *query, const struct worker_view *view)
+{
+    return origin_names_answer(query, view->snapshot);
 }
 
 /* ---- explain ---- */
@@ -24,6 +30,7 @@ static const struct {
     bool (*answer)(struct query *query, const struct worker_view *view);
 } table[] = {
     {STR_INIT("origins"), origins},
+    {STR_INIT("origin"), origin},
     {STR_INIT("explain"), explain},
     {STR_INIT("why"), worker_why},
     {STR_INIT("tail"), worker_tail},

@@ -219,6 +219,15 @@ bool origin_registry_drain(struct origin_registry *registry, struct str text, bo
     return noted;
 }
 
+void origin_registry_each_drained(struct origin_registry *registry,
+                                  void (*each)(void *user, struct str text), void *user)
+{
+    pthread_mutex_lock(&registry->mutex);
+    for (unsigned i = 0; i < registry->drained_count; i++)
+        each(user, str_from(registry->drained[i].text, registry->drained[i].len));
+    pthread_mutex_unlock(&registry->mutex);
+}
+
 void origin_registry_each(struct origin_registry *registry,
                           void (*each)(void *user, const struct origin_shared *origin), void *user)
 {

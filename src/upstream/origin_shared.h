@@ -84,6 +84,10 @@ static inline uint32_t origin_shared_state(const struct origin_shared *origin)
     return atomic_load_explicit(&origin->state, memory_order_relaxed);
 }
 
+/* The texts of those that are drained, met or not; under the mutex, as above. */
+void origin_registry_each_drained(struct origin_registry *registry,
+                                  void (*each)(void *user, struct str text), void *user);
+
 /*
  * The operator's `drain`: all origins of this text get no new requests, also those that are met
  * later, until it is taken back. False when more than ORIGIN_DRAINS_MAX are drained.

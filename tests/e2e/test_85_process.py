@@ -332,7 +332,7 @@ def test_the_control_group_is_let_in(portcullis):
     assert json.loads(done.stdout)["pid"] == p.pid
 
 
-@pytest.mark.parametrize("bytes_sent", [b"\n", b"fly\n", b"status" * 50, b"\0\xff\n"])
+@pytest.mark.parametrize("bytes_sent", [b"\n", b"fly\n", b"status" * 80, b"\0\xff\n"])
 def test_the_control_socket_bears_nonsense(portcullis, bytes_sent):
     p = portcullis(HELLO)
     with socket.socket(socket.AF_UNIX) as s:

@@ -48,6 +48,9 @@ static struct letter good(enum letter_kind kind)
     case LETTER_UNLISTEN:
         m.u.unlisten = addr;
         break;
+    case LETTER_ORIGIN:
+        strcpy(m.u.origin.text, "localhost:3000");
+        break;
     default:
         break;
     }
@@ -69,10 +72,11 @@ static const struct {
     {LETTER_LOAD, SIDE_SUPERVISOR, 2},    {LETTER_LOAD, SIDE_SUPERVISOR, 1},
     {LETTER_LISTEN, SIDE_SUPERVISOR, 1},  {LETTER_UNLISTEN, SIDE_SUPERVISOR, 0},
     {LETTER_DRAIN, SIDE_SUPERVISOR, 0},   {LETTER_ASK, SIDE_SUPERVISOR, 0},
-    {LETTER_QUERY, SIDE_SUPERVISOR, 1},   {LETTER_HISTORY, SIDE_SUPERVISOR, 0},
-    {LETTER_READY, SIDE_WORKER, 0},       {LETTER_REFUSED, SIDE_WORKER, 0},
-    {LETTER_LOG_WANTED, SIDE_WORKER, 0},  {LETTER_COUNTERS, SIDE_WORKER, 0},
-    {LETTER_CERT, SIDE_WORKER, 0},        {LETTER_ANSWERED, SIDE_WORKER, 0},
+    {LETTER_ORIGIN, SIDE_SUPERVISOR, 0},  {LETTER_QUERY, SIDE_SUPERVISOR, 1},
+    {LETTER_HISTORY, SIDE_SUPERVISOR, 0}, {LETTER_READY, SIDE_WORKER, 0},
+    {LETTER_REFUSED, SIDE_WORKER, 0},     {LETTER_LOG_WANTED, SIDE_WORKER, 0},
+    {LETTER_COUNTERS, SIDE_WORKER, 0},    {LETTER_CERT, SIDE_WORKER, 0},
+    {LETTER_ANSWERED, SIDE_WORKER, 0},
 };
 
 static bool is_allowed(enum letter_kind kind, enum channel_side from, unsigned fds)
