@@ -156,6 +156,7 @@ static struct snapshot *compile(struct worker *w, const struct letter_load *load
         refuse(w, load->generation, &diag, arena);
     source_set_end(sources);
     arena_end(arena);
+    malloc_trim(0); /* what compiling needed lies in holes between what stays */
     return s;
 }
 
@@ -465,14 +466,17 @@ static void lock_up(struct worker *w, const struct worker_conf *conf)
 /*
  * Exchanges come and go by the dozen in every turn. With the defaults glibc gives the top of a
  * thread's heap back each time and faults it in again: up to a quarter of the CPU of a small file
- * over TLS. It costs a megabyte more at rest, per thread, at most.
+ * over TLS. And what is as large as a compressor's state would be mapped and unmapped for each
+ * answer. It costs at most TOP_KEPT_BYTES at rest per thread.
  */
+#define TOP_KEPT_BYTES (2 * 1024 * 1024)
+#define MAPPED_FROM_BYTES (2 * 1024 * 1024)
+
 static void tune_memory(void)
 {
-    (void)mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, TOP_KEPT_BYTES);
     (void)mallopt(M_TOP_PAD, 128 * 1024);
-    /* Naming one of these ends the guessing of this one, whose start is lower. */
-    (void)mallopt(M_MMAP_THRESHOLD, 512 * 1024);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES);
 }
 
 void worker_main(int channel, void *argument)
