@@ -14,6 +14,9 @@
 
 void worker_metrics_name(struct metrics *counts, struct snapshot *snapshot)
 {
+    /* Nobody reads them; and where `metrics` comes into a file, every site is built anew. */
+    if (snapshot->metrics.addr.family == ADDR_NONE)
+        return;
     for (size_t i = 0; i < snapshot->site_count; i++) {
         struct site *site = snapshot->sites[i];
         /* A site that is shared with the snapshot before has its numbers, and is being read. */

@@ -83,16 +83,22 @@ void arena_end(struct arena *arena)
     }
 }
 
+/* A quarter of what there is: a few dozen chunks up to any cap, and what is never used of the last
+ * one is at most a fifth of the whole. */
+static size_t next_chunk_bytes(const struct arena *arena)
+{
+    size_t size = arena->used / 4 & ~(size_t)511;
+    if (size > CHUNK_MAX)
+        size = CHUNK_MAX;
+    return size > arena->chunk_bytes ? size : arena->chunk_bytes;
+}
+
 static bool arena_grow(struct arena *arena, size_t bytes)
 {
-    size_t size = arena->chunk_bytes;
-    while (size < bytes)
-        size *= 2;
-    struct chunk *chunk = chunk_new(size);
+    size_t size = next_chunk_bytes(arena);
+    struct chunk *chunk = chunk_new(size > bytes ? size : bytes);
     if (chunk == NULL)
         return false;
-    if (arena->chunk_bytes < CHUNK_MAX)
-        arena->chunk_bytes *= 2;
     chunk->next = arena->chunks;
     arena->chunks = chunk;
     return true;

@@ -312,7 +312,7 @@ const struct upstream_conf *compile_upstream_servers(struct compile *c,
     bool fine = true;
     for (size_t i = 0; i < count; i++)
         fine = add_origin(c, settings, servers, i, sources, conf) && fine;
-    conf->name = compile_dup(c, name);
+    conf->name = str_eq(name, conf->origins[0].text) ? conf->origins[0].text : compile_dup(c, name);
     return fine ? conf : NULL;
 }
 

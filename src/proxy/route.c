@@ -41,8 +41,11 @@ struct router {
     const struct route **regexes;
     size_t regex_count;
     struct node *root; /* NULL: no prefixes */
-    struct hidden *hidden;
-    size_t hidden_count;
+    /* What can never be reached: rare, and an error of the configuration. */
+    struct arena *telling; /* NULL: nobody is told */
+    struct hidden *hidden; /* made for the first one */
+    size_t hidden_count, hidden_max;
+    bool hidden_lost; /* at the arena's cap */
 };
 
 /* ---- building ---- */
@@ -59,7 +62,10 @@ static int by_path(const void *a, const void *b)
 static const struct route **routes_of(struct arena *arena, const struct route *routes, size_t count,
                                       enum pattern_kind kind, size_t *found)
 {
-    const struct route **of = arena_array(arena, count + 1, sizeof *of);
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++)
+        n += routes[i].kind == kind;
+    const struct route **of = arena_array(arena, n, sizeof *of);
     *found = 0;
     for (size_t i = 0; of != NULL && i < count; i++)
         if (routes[i].kind == kind)
@@ -113,7 +119,12 @@ static bool takes_all_of(const struct route *earlier, const struct route *later)
 
 static void hide(struct router *router, const struct route *route, const struct route *by)
 {
-    if (router->hidden == NULL) /* of the folded one nobody is told */
+    if (router->telling == NULL)
+        return;
+    if (router->hidden == NULL)
+        router->hidden = arena_array(router->telling, router->hidden_max, sizeof *router->hidden);
+    router->hidden_lost = router->hidden == NULL;
+    if (router->hidden_lost)
         return;
     router->hidden[router->hidden_count++] = (struct hidden){route, by};
 }
@@ -344,12 +355,12 @@ struct router *router_build(struct arena *arena, const struct route *routes, siz
     struct router *router = ARENA_NEW(arena, struct router);
     if (router == NULL)
         return NULL;
+    router->telling = arena;
     /* Each route is hidden at most once in its own group and once by an expression for all. */
-    router->hidden = arena_array(arena, 2 * count + 1, sizeof *router->hidden);
-    if (router->hidden == NULL || !build_tables(router, arena, routes, count) ||
-        !build_folded(router, arena, routes, count))
-        return NULL;
-    return router;
+    router->hidden_max = 2 * count + 1;
+    bool built =
+        build_tables(router, arena, routes, count) && build_folded(router, arena, routes, count);
+    return built && !router->hidden_lost ? router : NULL;
 }
 
 bool router_hidden(const struct router *router, size_t *at, const struct route **hidden,
