@@ -10,6 +10,13 @@
 
 enum { HEALTH_BUCKETS = 1024 };
 
+/* One look, while it lasts: most origins are not looked at most of the time. */
+struct look {
+    struct watched *watched;
+    struct probe probe;
+    struct loop_task task; /* its end */
+};
+
 /* One origin under one check. */
 struct watched {
     struct watched *next; /* in its bucket */
@@ -23,7 +30,7 @@ struct watched {
     uint32_t in_row; /* looks that contradict `down` */
     uint64_t looked_ms;
     struct loop_timer timer; /* until the next look */
-    struct probe probe;
+    struct look *look;       /* under way, or NULL */
 };
 
 struct health {
@@ -68,11 +75,10 @@ static void come_up(struct watched *w)
         origin_shared_set(w->health->conf.origins, w->shared, ORIGIN_DOWN, false, (struct str){0});
 }
 
-static void go_down(struct watched *w)
+static void go_down(struct watched *w, const char *why)
 {
     w->down = true;
-    origin_shared_set(w->health->conf.origins, w->shared, ORIGIN_DOWN, true,
-                      str_from_z(w->probe.why));
+    origin_shared_set(w->health->conf.origins, w->shared, ORIGIN_DOWN, true, str_from_z(why));
 }
 
 static void turned_well(struct watched *w)
@@ -82,14 +88,15 @@ static void turned_well(struct watched *w)
     come_up(w);
 }
 
-static void turned_ill(struct watched *w)
+static void turned_ill(struct watched *w, const char *why)
 {
     log_notice("origin %s is down: %u checks (%s) in a row failed: %s", log_escape(w->origin->text),
-               w->in_row, what(w), w->probe.why);
-    go_down(w);
+               w->in_row, what(w), why);
+    go_down(w, why);
 }
 
-static void learn(struct watched *w, bool well)
+/* `why` it is not well; of no use else. */
+static void learn(struct watched *w, bool well, const char *why)
 {
     const struct check_conf *check = w->conf->check;
     if (!well) /* where all are down, the one that failed longest ago is tried first */
@@ -105,7 +112,7 @@ static void learn(struct watched *w, bool well)
     if (well)
         turned_well(w);
     else
-        turned_ill(w);
+        turned_ill(w, why);
     w->in_row = 0;
 }
 
@@ -117,14 +124,30 @@ static void look_after(struct watched *w, uint64_t ms)
     timer_set(w->health->conf.loop, &w->timer, ms != 0 ? ms : 1);
 }
 
+static void free_look(struct loop_task *task)
+{
+    free(LIST_OF(task, struct look, task));
+}
+
+static void look_end(struct watched *w)
+{
+    if (w->look == NULL)
+        return;
+    probe_stop(&w->look->probe);
+    w->look->task.run = free_look;
+    loop_defer(w->health->conf.loop, &w->look->task);
+    w->look = NULL;
+}
+
 static void on_looked(struct probe *probe, enum probe_result result)
 {
-    struct watched *w = LIST_OF(probe, struct watched, probe);
+    struct watched *w = LIST_OF(probe, struct look, probe)->watched;
     uint64_t took_ms = loop_now_ms(w->health->conf.loop) - w->looked_ms;
     uint64_t every_ms = w->conf->check->every_ms;
     look_after(w, took_ms < every_ms ? every_ms - took_ms : 0);
     if (result != PROBE_UNKNOWN)
-        learn(w, result == PROBE_WELL);
+        learn(w, result == PROBE_WELL, probe->why);
+    look_end(w);
 }
 
 static bool has_tls(struct health *health)
@@ -140,19 +163,22 @@ static bool has_tls(struct health *health)
 static void look(struct watched *w)
 {
     w->looked_ms = loop_now_ms(w->health->conf.loop);
-    if (w->origin->tls && !has_tls(w->health)) {
+    bool can = !w->origin->tls || has_tls(w->health);
+    w->look = can ? calloc(1, sizeof *w->look) : NULL;
+    if (w->look == NULL) {
         look_after(w, w->conf->check->every_ms);
         return;
     }
-    w->probe.loop = w->health->conf.loop;
-    w->probe.resolver = w->health->conf.resolver;
-    w->probe.tls = w->health->tls;
-    w->probe.conf = w->conf;
-    w->probe.to = w->origin;
-    w->probe.check = w->conf->check;
-    w->probe.ports_out = &w->shared->ports_out;
-    w->probe.on_done = on_looked;
-    probe_start(&w->probe);
+    w->look->watched = w;
+    w->look->probe = (struct probe){.loop = w->health->conf.loop,
+                                    .resolver = w->health->conf.resolver,
+                                    .tls = w->health->tls,
+                                    .conf = w->conf,
+                                    .to = w->origin,
+                                    .check = w->conf->check,
+                                    .ports_out = &w->shared->ports_out,
+                                    .on_done = on_looked};
+    probe_start(&w->look->probe);
 }
 
 static void on_timer(struct loop_timer *timer)
@@ -210,12 +236,11 @@ static struct watched *watched_new(struct health *health, uint64_t key,
 static void rename_watched(struct watched *w, const struct upstream_conf *conf,
                            const struct origin_conf *origin)
 {
-    bool changed = w->conf != conf || w->origin != origin, looking = w->probe.running;
+    bool changed = w->conf != conf || w->origin != origin, looking = w->look != NULL;
     w->named = true;
     if (!changed)
         return;
-    if (looking)
-        probe_stop(&w->probe);
+    look_end(w);
     w->conf = conf;
     w->origin = origin;
     if (looking)
@@ -249,7 +274,7 @@ void health_add(struct health *health, const struct upstream_conf *conf)
 static void watched_end(struct watched *w)
 {
     timer_clear(&w->timer);
-    probe_stop(&w->probe);
+    look_end(w);
     origin_shared_give(w->health->conf.origins, w->shared);
     free(w);
 }

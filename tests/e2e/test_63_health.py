@@ -257,6 +257,23 @@ def test_an_origin_is_checked_once_however_many_use_it(portcullis, origin):
     assert a.checks == 0
 
 
+def test_a_named_upstream_is_checked_once_for_all_sites(portcullis, origin):
+    a = Patient("a")
+    o = origin(a)
+    p = portcullis(f"""workers 3
+        upstream app {{ server 127.0.0.1:{o.port}; check /healthz every 200ms fall 1 }}
+        site a.test -> app
+        site b.test {{ host other.test; /* -> app }}
+        """)
+    began = time.monotonic()
+    time.sleep(2)
+    assert 5 <= a.checks <= (time.monotonic() - began) / 0.2 + 2
+    a.well = False
+    p.wait_stderr("is down")
+    assert p.stderr().count("is down") == 1
+    assert p.get(host="a.test").status == p.get(host="b.test").status == 200
+
+
 def test_checks_over_tls_and_of_tcp(portcullis, origin, certs):
     import ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,10 +1,11 @@
 """Local ports that run out: more connections to one origin than a local address has ports. In a
 network namespace of its own, where the range has room for PORTS of them."""
 import ctypes
+import fcntl
 import functools
 import os
 import socket
-import subprocess
+import struct
 import threading
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import RawClient, free_port, wait_for
 
 PORTS = 16
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1
 
 
 def small_range(test):
@@ -27,7 +28,8 @@ def small_range(test):
                 outcome.append(os.strerror(ctypes.get_errno()))
                 return
             try:
-                subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+                with socket.socket() as sock:
+                    fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
                 with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
                     file.write(f"40000 {40000 + PORTS - 1}")
                 test(*args, **named)

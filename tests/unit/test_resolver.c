@@ -450,6 +450,14 @@ static void when_the_dns_is_silent_the_last_good_answer_comes_soon(void **state)
     ask(s, &b, "short.test"); /* now it is known to be slow */
     assert_int_equal(b.answers, 1);
     expect(&b, "10.0.0.3");
+    /* Given up, and asked anew: who asks does not wait to learn that a second time. */
+    for (unsigned i = 0; i < 40; i++) {
+        struct asker c;
+        assert_true(run_for(s, 100));
+        ask(s, &c, "short.test");
+        assert_int_equal(c.answers, 1);
+        expect(&c, "10.0.0.3");
+    }
 }
 
 static void a_name_that_is_gone_is_gone(void **state)
