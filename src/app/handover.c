@@ -28,6 +28,9 @@ bool handover_parse(const void *bytes, size_t len, unsigned fd_count, struct han
     case HANDOVER_CONTROL:
         return fd_count == 1 && handover->path[0] == '/' &&
                memchr(handover->path, '\0', sizeof handover->path) != NULL;
+    case HANDOVER_DRAINED:
+        return fd_count == 0 && handover->origin[0] != '\0' &&
+               memchr(handover->origin, '\0', sizeof handover->origin) != NULL;
     case HANDOVER_SECRETS:
     case HANDOVER_END:
         return fd_count == 0;

@@ -1,22 +1,24 @@
 /*
  * What a supervisor hands to the program that takes its place (`portcullis upgrade`): each
- * listening socket, the control socket, the secrets of the session tickets. One record each over a
- * SOCK_SEQPACKET pair, at most one descriptor with it, in a form that two versions of the program
- * must agree on: HANDOVER_MAGIC changes with it, and an heir that does not know it steps back.
+ * listening socket, the control socket, the secrets of the session tickets, each drained origin.
+ * One record each over a SOCK_SEQPACKET pair, at most one descriptor with it, in a form that two
+ * versions of the program must agree on: HANDOVER_MAGIC changes with it, and an heir that does not
+ * know it steps back.
  */
 #ifndef PC_APP_HANDOVER_H
 #define PC_APP_HANDOVER_H
 
 #include "app/channel.h"
 
-#define HANDOVER_MAGIC "PC-UP-1"
+#define HANDOVER_MAGIC "PC-UP-2"
 
 enum handover_kind {
     HANDOVER_NONE,
     HANDOVER_SOCKET,  /* listens already; descriptor */
     HANDOVER_CONTROL, /* descriptor */
     HANDOVER_SECRETS,
-    HANDOVER_END, /* that was all */
+    HANDOVER_DRAINED, /* an origin that gets no new requests */
+    HANDOVER_END,     /* that was all */
     HANDOVER_KINDS,
 };
 
@@ -32,6 +34,7 @@ struct handover {
     uint64_t epoch, left_ms; /* of the secrets, and how long they are still good */
     uint8_t current[TICKET_SECRET_BYTES], previous[TICKET_SECRET_BYTES];
     char path[108]; /* of the control socket */
+    char origin[LETTER_NAME_MAX];
 };
 
 void handover_init(struct handover *handover, enum handover_kind kind);

@@ -234,6 +234,7 @@ static void begin_upgrade(struct supervisor *s, struct control_client *client)
     const struct upgrade_estate estate = {.listeners = &s->listeners,
                                           .control = &s->control,
                                           .secrets = &s->secrets,
+                                          .drains = &s->drains,
                                           .systemd = &s->systemd,
                                           .now_ms = s->now_ms};
     if (s->stopping || s->phase != PHASE_IDLE || s->upgrade.channel >= 0) {
@@ -511,7 +512,8 @@ static bool init(struct supervisor *s, const struct supervisor_conf *conf)
     load_init(&s->load);
     privilege_hide_memory();
     privilege_raise_descriptors();
-    if (!upgrade_take(&s->upgrade, &s->listeners, &s->control, &s->secrets, s->now_ms)) {
+    if (!upgrade_take(&s->upgrade, &s->listeners, &s->control, &s->secrets, &s->drains,
+                      s->now_ms)) {
         errno = EPROTO;
         upgrade_say(&s->upgrade, false,
                     STR("error: the two versions do not understand each other\n"));

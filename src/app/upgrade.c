@@ -144,6 +144,18 @@ static bool hand_secrets(int channel, const struct secrets *secrets, uint64_t no
     return sent;
 }
 
+static bool hand_drains(int channel, const struct drains *drains)
+{
+    struct handover h;
+    bool sent = true;
+    for (unsigned i = 0; i < drains->count && sent; i++) {
+        handover_init(&h, HANDOVER_DRAINED);
+        memcpy(h.origin, drains->texts[i], sizeof h.origin);
+        sent = handover_send(channel, &h, -1);
+    }
+    return sent;
+}
+
 static bool hand_all(struct upgrade *upgrade, const struct upgrade_estate *estate)
 {
     struct handover end;
@@ -151,6 +163,7 @@ static bool hand_all(struct upgrade *upgrade, const struct upgrade_estate *estat
     return hand_secrets(upgrade->channel, estate->secrets, estate->now_ms) &&
            hand_control(upgrade->channel, estate->control) &&
            hand_sockets(upgrade->channel, estate->listeners) &&
+           hand_drains(upgrade->channel, estate->drains) &&
            handover_send(upgrade->channel, &end, -1);
 }
 
@@ -197,7 +210,7 @@ enum upgrade_state upgrade_continue(struct upgrade *upgrade, uint64_t now_ms)
 /* ---- the heir ---- */
 
 bool upgrade_take(struct upgrade *upgrade, struct listeners *listeners, struct control *control,
-                  struct secrets *secrets, uint64_t now_ms)
+                  struct secrets *secrets, struct drains *drains, uint64_t now_ms)
 {
     struct handover h;
     int fd;
@@ -215,6 +228,10 @@ bool upgrade_take(struct upgrade *upgrade, struct listeners *listeners, struct c
         case HANDOVER_SECRETS:
             secrets_adopt(secrets, h.current, h.previous, h.epoch, now_ms + h.left_ms);
             explicit_bzero(&h, sizeof h);
+            break;
+        case HANDOVER_DRAINED:
+            if (drains_set(drains, str_from_z(h.origin), true) != DRAINS_DONE)
+                return false;
             break;
         default:
             return true;

@@ -10,6 +10,7 @@
 #define PC_APP_UPGRADE_H
 
 #include "app/control.h"
+#include "app/drains.h"
 #include "app/handover.h"
 #include "app/listeners.h"
 #include "app/secrets.h"
@@ -44,6 +45,7 @@ struct upgrade_estate {
     const struct listeners *listeners;
     const struct control *control;
     const struct secrets *secrets;
+    const struct drains *drains;
     const struct systemd *systemd;
     uint64_t now_ms;
 };
@@ -66,7 +68,8 @@ void upgrade_forget(struct upgrade *upgrade);
 
 /* Takes what the elder hands over; without one does nothing. False: it cannot be understood. */
 bool upgrade_take(struct upgrade *upgrade, struct listeners *listeners, struct control *control,
-                  struct secrets *secrets, uint64_t now_ms) __attribute__((warn_unused_result));
+                  struct secrets *secrets, struct drains *drains, uint64_t now_ms)
+    __attribute__((warn_unused_result));
 /* Once: we serve, or give up. */
 void upgrade_say(struct upgrade *upgrade, bool ready, struct str report);
 

@@ -66,6 +66,23 @@ def instance(portcullis):
 # --- what goes on -----------------------------------------------------------------------------
 
 
+def test_what_is_drained_stays_so(instance, origin):
+    def named(name):
+        def script(conn):
+            while conn.read_request() is not None:
+                conn.answer(body=name)
+        return script
+    a, b = origin(named("a")), origin(named("b"))
+    i = instance(f"site * -> 127.0.0.1:{a.port} 127.0.0.1:{b.port}\n")
+    assert i.p.cli("drain", f"127.0.0.1:{a.port}", "-c", str(i.p.conf)).returncode == 0
+    before = i.pid()
+    assert i.upgrade().returncode == 0
+    assert i.pid() != before
+    assert {i.p.get().text for _ in range(10)} == {"b"}
+    assert i.p.cli("undrain", f"127.0.0.1:{a.port}", "-c", str(i.p.conf)).returncode == 0
+    wait_for(lambda: i.p.get().text == "a", "the origin to be back")
+
+
 def test_upgrades_under_load_lose_nothing(instance, certs, processes):
     (a,) = processes()
     i = instance(f"tls {certs.cert('localhost')} {certs.key('localhost')}\nhttp serve\ndrain 20s\n"

@@ -16,6 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (h.kind == HANDOVER_CONTROL && strlen(h.path) >= sizeof h.path)
         abort();
+    if (h.kind == HANDOVER_DRAINED && strlen(h.origin) >= sizeof h.origin)
+        abort();
     if (h.kind == HANDOVER_SOCKET && !letter_addr_fits(&h.addr))
         abort();
     return 0;

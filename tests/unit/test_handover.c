@@ -18,6 +18,8 @@ static struct handover good(enum handover_kind kind)
         h.addr = (struct letter_addr){.family = ADDR_IP4, .port = 443, .ip = {127, 0, 0, 1}};
     if (kind == HANDOVER_CONTROL)
         strcpy(h.path, "/run/p.sock");
+    if (kind == HANDOVER_DRAINED)
+        strcpy(h.origin, "localhost:3000");
     return h;
 }
 
@@ -34,7 +36,8 @@ static void each_kind_comes_with_its_descriptors(void **state)
         for (unsigned fds = 0; fds <= 2; fds++) {
             struct handover h = good(kind);
             bool with = kind == HANDOVER_SOCKET || kind == HANDOVER_CONTROL;
-            bool without = kind == HANDOVER_SECRETS || kind == HANDOVER_END;
+            bool without =
+                kind == HANDOVER_SECRETS || kind == HANDOVER_END || kind == HANDOVER_DRAINED;
             assert_int_equal(parses(&h, fds), (with && fds == 1) || (without && fds == 0));
         }
 }
