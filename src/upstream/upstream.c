@@ -166,7 +166,8 @@ static enum balance_result choose(struct upstreams *upstreams, struct upstream_w
     /* Another thread may have taken the last one meanwhile. */
     if (result == BALANCE_CHOSEN && !origin_use(*origin, wait->conf->connections_max))
         return BALANCE_FULL;
-    origin_chosen(&upstreams->origins, *origin, wait->conf);
+    if (result == BALANCE_CHOSEN)
+        origin_chosen(&upstreams->origins, *origin, wait->conf);
     return result;
 }
 
