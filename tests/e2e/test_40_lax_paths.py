@@ -1,6 +1,7 @@
 """Paths that an origin could take for another route's (`paths strict|loose`)."""
 import json
 import pathlib
+import re
 
 import pytest
 
@@ -99,3 +100,19 @@ def test_an_expression_that_takes_too_long_on_a_reading_decides_nothing(portcull
                    f" ~ '^/x' -> 127.0.0.1:{o.port}\n /* -> 127.0.0.1:{o.port}\n}}")
     assert p.get("/xa").status == 200
     assert p.get("/" + "%2561" * 40 + "b").status == 503
+
+
+def test_the_page_about_requests_is_true(portcullis, origin):
+    """Its examples are rows of the table, its numbers are those of the tables, its lines run."""
+    cases = pathlib.Path(__file__).parent / "cases"
+    page = (cases.parent.parent.parent / "docs" / "requests.md").read_text()
+    rows = {c["bytes"]: c for c in CASES}
+    for example, reading in re.findall(r"^\| .* \| `(/\S+)` \| `(/\S+)` \|$", page, re.M):
+        assert rows[example]["expect"] == 400 and rows[example]["reading"] == reading
+    counts = [len(json.loads((cases / f"{n}.json").read_text())) for n in ("requests", "responses", "paths")]
+    assert "holds %d requests, %d answers and %d paths" % tuple(counts) in page
+    text = re.search(r"```\n(site .*?)```", page, re.S)[1]
+    o = origin()
+    p = portcullis("http serve\n" + re.sub(r"localhost:\d+", f"127.0.0.1:{o.port}", text))
+    assert p.get("/wiki/%252e%252e/dicom/x", host="www.example.com").status == 200
+    assert p.get("/x/%252e%252e/dicom/x", host="www.example.com").status == 400
