@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,26 @@ static struct listener_group *group_open(struct listeners *listeners,
         return NULL;
     }
     return group;
+}
+
+void listeners_turn_away(const struct listeners *listeners)
+{
+    /* The flags of the TCP header (RFC 9293 3.1): SYN without ACK is dropped. */
+    enum { FLAGS_AT = 13, SYN = 0x02, ACK = 0x10 };
+    static struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS_AT),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = sizeof steps / sizeof *steps, .filter = steps};
+    for (unsigned i = 0; i < listeners->count; i++)
+        for (unsigned k = 0; !listeners->groups[i]->inherited && k < listeners->groups[i]->count;
+             k++)
+            /* Where the kernel has no such thing, a few callers are reset. */
+            (void)setsockopt(listeners->groups[i]->fds[k], SOL_SOCKET, SO_ATTACH_FILTER, &program,
+                             sizeof program);
 }
 
 struct listener_group *listeners_find(const struct listeners *listeners,

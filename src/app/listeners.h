@@ -53,6 +53,13 @@ bool listeners_want(struct listeners *listeners, const struct letter_addr *wante
 /* Closes every group that is not among `wanted`, after telling `gone` (may be NULL) of each. */
 void listeners_keep(struct listeners *listeners, const struct letter_addr *wanted, unsigned count,
                     void (*gone)(void *user, const struct letter_addr *addr), void *user);
+/*
+ * Before they are closed: the kernel begins no further connection on them (a SYN is dropped; its
+ * sender tries again in a second), while handshakes under way come to their end. What then waits in
+ * the queues is all there will be: closing loses nothing that a client believes to be accepted. Not
+ * for sockets that systemd, or an instance that follows us, goes on using.
+ */
+void listeners_turn_away(const struct listeners *listeners);
 /* The group of an address, or NULL. */
 struct listener_group *listeners_find(const struct listeners *listeners,
                                       const struct letter_addr *addr);

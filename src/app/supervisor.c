@@ -23,6 +23,8 @@
 #define RESTART_PAUSE_MS_MAX ((uint64_t)5000)
 /* A worker that lived this long was well. */
 #define RESTART_WELL_MS 10000
+/* Handshakes under way when we are told to stop come to their end: a round trip of a large site. */
+#define STOP_SETTLE_MS 20
 
 /* ---- the worker ---- */
 
@@ -201,6 +203,18 @@ static bool anybody_left(const struct supervisor *s)
     return false;
 }
 
+/* With `again` nothing is waited for. */
+static void leave(struct supervisor *s, bool again)
+{
+    s->leave_ms = 0;
+    for (unsigned i = 0; i < CREW_MAX; i++) {
+        struct hand *hand = &s->crew.hands[i];
+        if (hand->pid > 0 && (again || !hand->draining))
+            crew_drain(hand, again ? 0 : s->form.settings.drain_ms);
+    }
+    listeners_keep(&s->listeners, NULL, 0, NULL, NULL);
+}
+
 static void stop(struct supervisor *s)
 {
     bool again = s->stopping;
@@ -218,12 +232,12 @@ static void stop(struct supervisor *s)
         control_answer_all(&s->control, CONTROL_RELOAD, false, STR("portcullis is being stopped\n"),
                            s->now_ms);
     }
-    for (unsigned i = 0; i < CREW_MAX; i++) {
-        struct hand *hand = &s->crew.hands[i];
-        if (hand->pid > 0 && (again || !hand->draining))
-            crew_drain(hand, again ? 0 : s->form.settings.drain_ms);
+    if (again || s->upgraded) {
+        leave(s, again);
+        return;
     }
-    listeners_keep(&s->listeners, NULL, 0, NULL, NULL);
+    listeners_turn_away(&s->listeners);
+    s->leave_ms = s->now_ms + STOP_SETTLE_MS;
 }
 
 /* ---- another version of the program ---- */
@@ -401,6 +415,8 @@ static void read_signals(struct supervisor *s)
 
 static int poll_timeout(const struct supervisor *s)
 {
+    if (s->leave_ms != 0)
+        return s->leave_ms > s->now_ms ? (int)(s->leave_ms - s->now_ms) : 0;
     /* Files are looked at once a second; a restart that waits is never far. */
     if (s->restart_ms > s->now_ms && s->restart_ms - s->now_ms < 1000)
         return (int)(s->restart_ms - s->now_ms);
@@ -428,6 +444,8 @@ static void watch_time(struct supervisor *s)
 {
     if (s->restart_ms != 0 && s->now_ms >= s->restart_ms && !s->stopping)
         restart_worker(s);
+    if (s->leave_ms != 0 && s->now_ms >= s->leave_ms)
+        leave(s, false);
     if (s->phase == PHASE_TAKING && s->now_ms >= s->taking_until_ms)
         crew_kill(s->taking);
     for (unsigned i = 0; i < CREW_MAX; i++) {

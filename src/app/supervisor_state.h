@@ -65,7 +65,8 @@ struct supervisor {
 
     bool stop_wanted; /* the first load failed */
     bool stopping;
-    bool upgraded; /* another instance serves in our place */
+    uint64_t leave_ms; /* while stopping: when the workers are told; 0: they have been */
+    bool upgraded;     /* another instance serves in our place */
     int exit_status;
     bool ended;
 };

@@ -2,6 +2,8 @@
 
 #include "base/text.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -150,6 +152,67 @@ static void a_socket_from_systemd_is_taken_by_its_address(void **state)
     listeners_fini(&l);
 }
 
+static int begin_connect(const struct letter_addr *to)
+{
+    struct sockaddr_storage sa;
+    struct addr addr = letter_addr_to(to);
+    socklen_t len = addr_to_sockaddr(&addr, &sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(connect(fd, (struct sockaddr *)&sa, len) == 0 || errno == EINPROGRESS);
+    return fd;
+}
+
+static bool comes(int fd, short events, int wait_ms)
+{
+    struct pollfd p = {.fd = fd, .events = events};
+    return poll(&p, 1, wait_ms) == 1;
+}
+
+static void who_is_connected_is_served_and_nobody_else_when_turned_away(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addr = free_addr();
+    init_texts(&t);
+    listeners_init(&l);
+    assert_true(listeners_want(&l, &addr, 1, 1, &t.why, &t.notices));
+    int socket = listeners_find(&l, &addr)->fds[0];
+    int early = begin_connect(&addr);
+    assert_true(comes(early, POLLOUT, 5000));
+    listeners_turn_away(&l);
+    int late = begin_connect(&addr);
+    assert_false(comes(late, POLLOUT, 200));
+    int served = accept4(socket, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(served >= 0);
+    assert_int_equal(accept4(socket, NULL, NULL, SOCK_CLOEXEC), -1);
+    assert_int_equal(write(early, "x", 1), 1); /* and goes on being served */
+    assert_true(comes(served, POLLIN, 5000));
+    close(early);
+    close(late);
+    close(served);
+    listeners_fini(&l);
+}
+
+/* It goes on being listened on by whoever gave it. */
+static void a_socket_from_systemd_is_never_made_to_turn_away(void **state)
+{
+    (void)state;
+    struct listeners l;
+    struct texts t;
+    struct letter_addr addr;
+    int fd = foreign(&addr);
+    init_texts(&t);
+    listeners_init(&l);
+    listeners_inherit(&l, fd, 1);
+    assert_true(listeners_want(&l, &addr, 1, 1, &t.why, &t.notices));
+    listeners_turn_away(&l);
+    int late = begin_connect(&addr);
+    assert_true(comes(late, POLLOUT, 5000));
+    close(late);
+    listeners_fini(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +221,8 @@ int main(void)
         cmocka_unit_test(a_held_address_is_named_and_nothing_stays_open),
         cmocka_unit_test(sockets_of_our_own_are_not_in_the_way),
         cmocka_unit_test(a_socket_from_systemd_is_taken_by_its_address),
+        cmocka_unit_test(who_is_connected_is_served_and_nobody_else_when_turned_away),
+        cmocka_unit_test(a_socket_from_systemd_is_never_made_to_turn_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
