@@ -35,7 +35,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = os.environ.get("PORTCULLIS", str(ROOT / "build" / "portcullis"))
 # Sanitizers make everything slower; conditions are waited for, so this is no delay.
 PATIENCE = 30.0
-SANITIZED = os.path.exists(BINARY) and b"__asan_init" in pathlib.Path(BINARY).read_bytes()
+SANITIZED = os.path.exists(BINARY) and any(
+    mark in pathlib.Path(BINARY).read_bytes() for mark in (b"__asan_init", b"__tsan_init"))
 # Our processes hide their memory, and with it /proc/PID/fd and exe, from all but root.
 sees_inside = pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into our processes")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer")

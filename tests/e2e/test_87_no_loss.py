@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import SANITIZED, cli, free_port, wait_for
-from load import Load, nothing_lost, nothing_twice, settle, tell
+from load import SECONDS, Load, nothing_lost, nothing_twice, settle, tell
 
 CONF = """workers {workers}
 listen http://127.0.0.1:@HTTP@ https://127.0.0.1:@HTTPS@{listen}
@@ -189,8 +189,8 @@ def other_children(p):
 def test_a_graceful_stop_under_load_resets_no_answer(portcullis, certs, processes):
     (a,) = processes()
     p = portcullis(conf(certs, [a]))
-    with Load(p, certs.ca) as load:
-        settle(load)
+    with Load(p, certs.ca, fresh=8, pause=0.0005) as load:
+        settle(load, SECONDS / 2)
         p.signal(signal.SIGTERM)
         assert p.process.wait(30) == 0
         ended = time.monotonic()
