@@ -289,8 +289,11 @@ void health_commit(struct health *health)
                 continue;
             }
             *at = w->next;
-            if (w->down)
-                come_up(w); /* nobody checks it this way any more: it is tried */
+            if (w->down) {
+                log_notice("origin %s is not checked any more (%s): it counts as up",
+                           log_escape(w->origin->text), what(w));
+                come_up(w);
+            }
             watched_end(w);
         }
 }

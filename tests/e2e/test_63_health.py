@@ -298,6 +298,24 @@ def test_checks_over_tls_and_of_tcp(portcullis, origin, certs):
     assert p.get(host="a.test").text == "secure"
 
 
+def test_checks_of_sockets_in_the_file_system_and_of_ipv6(portcullis, origin, folder):
+    here, there = Patient("unix"), Patient("six")
+    origin(here, path=folder / "sock")
+    six = origin(there, host="::1")
+    p = portcullis(f"site * {{ {CHECK}\n/* -> unix:{folder}/sock http://[::1]:{six.port} }}\n")
+    wait_for(lambda: here.checks > 2 and there.checks > 2, "checks")
+    assert {p.get().text for _ in range(8)} == {"unix", "six"}
+    hosts = {r.header("host") for r in six.requests if r.target == b"/healthz"}
+    assert hosts == {f"[::1]:{six.port}"}
+    here.well = False
+    p.wait_stderr(f"origin unix:{folder}/sock is down")
+    # A check that leaves the file takes its verdict with it.
+    assert p.reload(f"site * {{ /* -> unix:{folder}/sock http://[::1]:{six.port} }}\n"
+                    ).returncode == 0
+    p.wait_stderr("is not checked any more")
+    assert {p.get().text for _ in range(16)} == {"unix", "six"}
+
+
 def test_when_all_are_down_they_are_tried_all_the_same(portcullis, origin):
     """A check may be wrong; a request that is answered is better than one that is not sent."""
     a, b = Patient("a"), Patient("b")
