@@ -94,11 +94,16 @@ static int drain(const struct cli *cli, const char *command, bool known_only)
     struct arena *arena = arena_new(ARENA_BYTES, 4096);
     struct str typed = str_from_z(cli->operands[0]), lines = STR("");
     int got = arena == NULL ? -1 : origins_meant(cli, arena, typed, &lines);
-    if (got != 0 && !known_only)
+    if (got > 0 && !known_only) {
         lines = typed; /* it may have left the file since it was drained */
-    if (got == 0 || (got > 0 && !known_only))
+        got = 0;
+    }
+    if (got == 0) {
         got = drain_each(cli, arena, command, lines);
-    else if (got > 0)
+        /* The worker hears of it before this question: once it answers, it holds. */
+        if (origins_meant(cli, arena, typed, &lines) < 0)
+            log_warning("no worker has confirmed it yet");
+    } else if (got > 0)
         put(stderr, lines);
     else
         log_error("%s", log_escape(lines));
