@@ -23,7 +23,7 @@ def rows():
 
 
 # Where a line stands decides what must stand around it.
-TOP = ("listen", "site", "trusted_proxies")
+TOP = ("listen", "site", "trusted_proxies", "upstream")
 SITE = ("tls", "http", "hsts")
 FILES = ("listing",)
 
