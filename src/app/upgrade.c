@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 #define ENVIRONMENT "PORTCULLIS_UPGRADE"
 #define HEIR_CHANNEL 3
 #define WORD_READY "ready"
+/* What a killed process takes to be gone, and its sockets with it. */
+#define HEIR_END_MS 1000
 
 /* ---- how we were started ---- */
 
@@ -41,7 +45,7 @@ static void remember_words(struct upgrade *upgrade)
 void upgrade_init(struct upgrade *upgrade)
 {
     memset(upgrade, 0, sizeof *upgrade);
-    upgrade->channel = upgrade->elder = -1;
+    upgrade->channel = upgrade->pidfd = upgrade->elder = -1;
     remember_words(upgrade);
     const char *heir = getenv(ENVIRONMENT);
     if (heir != NULL && strcmp(heir, "1") == 0 && fcntl(HEIR_CHANNEL, F_SETFD, FD_CLOEXEC) == 0)
@@ -53,17 +57,18 @@ void upgrade_forget(struct upgrade *upgrade)
 {
     if (upgrade->channel >= 0)
         close(upgrade->channel);
-    upgrade->channel = -1;
+    if (upgrade->pidfd >= 0)
+        close(upgrade->pidfd);
+    upgrade->channel = upgrade->pidfd = -1;
     upgrade->pid = 0;
 }
 
 static void end_heir(struct upgrade *upgrade)
 {
-    if (upgrade->pid > 0) {
-        kill(upgrade->pid, SIGKILL);
-        while (waitpid(upgrade->pid, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
+    struct pollfd ended = {.fd = upgrade->pidfd, .events = POLLIN};
+    if (upgrade->pidfd >= 0 &&
+        syscall(SYS_pidfd_send_signal, upgrade->pidfd, SIGKILL, NULL, 0) == 0)
+        (void)poll(&ended, 1, HEIR_END_MS);
     upgrade_forget(upgrade);
 }
 
@@ -101,6 +106,31 @@ static _Noreturn void run_heir(struct upgrade *upgrade, const struct systemd *sy
     set_environment(systemd);
     execv(upgrade->program, upgrade->words);
     _exit(127);
+}
+
+/*
+ * By way of a process that ends at once, so that the heir is a child of process 1: of a main
+ * process that is not its own child systemd would not notice the end, and would not wait for it in
+ * a stop.
+ */
+static bool start_heir(struct upgrade *upgrade, const struct systemd *systemd, int end)
+{
+    fflush(NULL);
+    pid_t between = fork();
+    if (between == 0) {
+        pid_t heir = fork();
+        if (heir == 0)
+            run_heir(upgrade, systemd, end);
+        _exit(heir > 0 && send(end, &heir, sizeof heir, MSG_NOSIGNAL) == (ssize_t)sizeof heir ? 0
+                                                                                              : 1);
+    }
+    while (between > 0 && waitpid(between, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (recv(upgrade->channel, &upgrade->pid, sizeof upgrade->pid, MSG_DONTWAIT) !=
+        (ssize_t)sizeof upgrade->pid)
+        return false;
+    upgrade->pidfd = (int)syscall(SYS_pidfd_open, upgrade->pid, 0);
+    return upgrade->pidfd >= 0;
 }
 
 static bool hand_sockets(int channel, const struct listeners *listeners)
@@ -181,14 +211,11 @@ bool upgrade_start(struct upgrade *upgrade, const struct upgrade_estate *estate,
         snprintf(why, why_bytes, "%s", strerror(errno));
         return false;
     }
-    fflush(NULL);
-    upgrade->pid = fork();
-    if (upgrade->pid == 0)
-        run_heir(upgrade, estate->systemd, ends[1]);
-    close(ends[1]);
     upgrade->channel = ends[0];
     upgrade->deadline_ms = estate->now_ms + UPGRADE_MS_MAX;
-    if (upgrade->pid > 0 && hand_all(upgrade, estate))
+    bool started = start_heir(upgrade, estate->systemd, ends[1]);
+    close(ends[1]);
+    if (started && hand_all(upgrade, estate))
         return true;
     snprintf(why, why_bytes, "%s does not take our sockets: is it portcullis?", upgrade->program);
     end_heir(upgrade);

@@ -27,8 +27,9 @@ struct upgrade {
     char line[UPGRADE_LINE_MAX];   /* the words, each with its NUL */
     char *words[UPGRADE_WORDS_MAX + 1];
     /* The heir under way. */
-    pid_t pid;   /* 0: none */
-    int channel; /* to it */
+    pid_t pid;   /* no child of ours: systemd would not wait for its end, were it one */
+    int pidfd;   /* the same process for certain; -1: none */
+    int channel; /* to it; -1: there is no heir */
     uint64_t deadline_ms;
     char report[UPGRADE_REPORT_MAX]; /* what it said when it gave up */
     /* We are an heir ourselves: the channel to whom we follow, else -1. */

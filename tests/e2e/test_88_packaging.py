@@ -102,6 +102,11 @@ def test_the_rights_that_the_unit_leaves_suffice(portcullis):
         assert p.stop() == 0
 
 
+def test_the_unit_leaves_openat2():
+    """systemd's RestrictSUIDSGID= answers it with ENOSYS, and every file with a 500."""
+    assert not unit_values("RestrictSUIDSGID") and unit_values("ProtectSystem") == ["strict"]
+
+
 # --- the package ------------------------------------------------------------------------------
 
 
