@@ -83,15 +83,23 @@ static void go_down(struct watched *w, const char *why)
 
 static void turned_well(struct watched *w)
 {
-    log_notice("origin %s is up again: %u checks (%s) in a row were well",
-               log_escape(w->origin->text), w->in_row, what(w));
+    if (w->in_row == 1)
+        log_notice("origin %s is up again: its check (%s) was well", log_escape(w->origin->text),
+                   what(w));
+    else
+        log_notice("origin %s is up again: %u checks (%s) in a row were well",
+                   log_escape(w->origin->text), w->in_row, what(w));
     come_up(w);
 }
 
 static void turned_ill(struct watched *w, const char *why)
 {
-    log_notice("origin %s is down: %u checks (%s) in a row failed: %s", log_escape(w->origin->text),
-               w->in_row, what(w), why);
+    if (w->in_row == 1)
+        log_notice("origin %s is down: its check (%s) failed: %s", log_escape(w->origin->text),
+                   what(w), why);
+    else
+        log_notice("origin %s is down: %u checks (%s) in a row failed: %s",
+                   log_escape(w->origin->text), w->in_row, what(w), why);
     go_down(w, why);
 }
 

@@ -292,7 +292,7 @@ def test_checks_over_tls_and_of_tcp(portcullis, origin, certs):
         site c.test {{ /* -> 127.0.0.1:{gone} {{ check tcp every 100ms fall 1 }} }}
         """)
     wait_for(lambda: secure.checks > 2, "checks over TLS")
-    p.wait_stderr(f"origin https://localhost:{wrong.port} is down: 1 checks (a connect)")
+    p.wait_stderr(f"origin https://localhost:{wrong.port} is down: its check (a connect) failed")
     p.wait_stderr(f"origin 127.0.0.1:{gone} is down")
     assert f"localhost:{o.port} is down" not in p.stderr()
     assert p.get(host="a.test").text == "secure"
