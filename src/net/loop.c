@@ -80,7 +80,7 @@ static uint32_t from_epoll(uint32_t events)
 bool loop_add(struct loop *loop, struct loop_io *io, uint32_t wanted)
 {
     struct epoll_event event = {.events = to_epoll(wanted), .data = {.ptr = io}};
-    io->wanted = wanted;
+    io->wanted = (uint8_t)wanted;
     return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, io->fd, &event) == 0;
 }
 
@@ -89,7 +89,7 @@ void loop_want(struct loop *loop, struct loop_io *io, uint32_t wanted)
     if (io->wanted == wanted)
         return;
     struct epoll_event event = {.events = to_epoll(wanted), .data = {.ptr = io}};
-    io->wanted = wanted;
+    io->wanted = (uint8_t)wanted;
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, io->fd, &event);
 }
 

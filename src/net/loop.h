@@ -19,8 +19,8 @@ enum { LOOP_IN = 1, LOOP_OUT = 2, LOOP_HUP = 4 /* reported only: error or both s
 
 struct loop_io {
     int fd;
-    uint32_t wanted; /* cached, so that an unchanged interest costs no system call */
-    bool first;      /* of the events of one turn its own come before those of others */
+    uint8_t wanted; /* cached, so that an unchanged interest costs no system call */
+    bool first;     /* of the events of one turn its own come before those of others */
     void (*on_event)(struct loop_io *io, uint32_t events);
 };
 
