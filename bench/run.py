@@ -169,22 +169,22 @@ def prove(process, port, tls):
 # --- measuring -----------------------------------------------------------------------------------
 
 
-def load(url, seconds, connections, core):
+def load(url, seconds, connections, core, script="report.lua"):
     """Runs wrk; answers requests, seconds and errors as wrk counted them."""
     pin = (lambda: os.sched_setaffinity(0, {core})) if core is not None else None
-    ran = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "-s", HERE / "report.lua",
-                          url], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                         preexec_fn=pin)
+    ran = subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}", "--timeout", "20s",
+                          "-s", HERE / script, url],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=pin)
     match = re.search(r"^@@ (\d+) (\d+) (\d+)$", ran.stdout, re.M)
     if ran.returncode or not match or match[1] == "0":
         raise Trouble(f"wrk on {url} failed:\n{ran.stdout}")
     return int(match[1]), int(match[2]) / 1e6, int(match[3])
 
 
-def measure(process, url, core, options):
+def measure(process, url, core, options, connections, script):
     """One round: microseconds of CPU per request, and requests per second."""
     before = cpu_seconds(process.pid)
-    requests, seconds, errors = load(url, options.seconds, options.connections, core)
+    requests, seconds, errors = load(url, options.seconds, connections, core, script)
     spent = cpu_seconds(process.pid) - before
     if process.poll() is not None:
         raise Trouble(f"{process.name} ended under load:\n{process.output.read_text()}")
@@ -193,16 +193,17 @@ def measure(process, url, core, options):
     return 1e6 * spent / requests, requests / seconds
 
 
-def run_scenario(title, field, cast, core, options):
+def run_scenario(title, field, cast, core, options, connections=None, script="report.lua"):
     """Rounds A B C A B C, so that what else the machine does falls on all alike."""
     url = {name: f"{'https' if field else 'http'}://127.0.0.1:{ports[field]}/"
            for name, _, ports in cast}
+    connections = connections or options.connections
     for name, _, _ in cast:  # fills the pools, faults the pages in
-        load(url[name], 1, options.connections, core)
+        load(url[name], 1, connections, core, script)
     rounds = {name: [] for name, _, _ in cast}
     for _ in range(options.rounds):
         for name, process, _ in cast:
-            rounds[name].append(measure(process, url[name], core, options))
+            rounds[name].append(measure(process, url[name], core, options, connections, script))
     show_scenario(title, rounds)
 
 
@@ -248,8 +249,9 @@ def bench(binary, folder, options):
 
     folder.chmod(0o755)  # workers of a server started by root are another user
     certificate = make_certificate(folder)
-    ports = free_ports(1 + 2 * len(rows))
-    backend = ports.pop()
+    ports = free_ports(2 + 2 * len(rows))
+    backend, sink = ports.pop(), ports.pop()
+    uploads = f"site upload.test {{\n    body off\n    /* -> 127.0.0.1:{sink}\n}}\n"
 
     def open_server(name, template, argv, core, http_port=0, tls_port=0):
         run = folder / name
@@ -257,12 +259,14 @@ def bench(binary, folder, options):
         (run / "static").mkdir()
         fill(template, run / "conf",
              {**certificate, "RUN": run, "WORKERS": 1, "GEN": BODY, "STATIC": run / "static",
-              "BACKEND": backend, "ROUTES": "", "CIPHER": CIPHER, "HTTP_PORT": http_port,
-              "TLS_PORT": tls_port})
+              "BACKEND": backend, "SINK": sink, "ROUTES": uploads if tls_port else "",
+              "CIPHER": CIPHER, "HTTP_PORT": http_port, "TLS_PORT": tls_port})
         return start(name, argv, core, run)
 
     origin = open_server("origin", "origin.conf.in", [binary, "run", "-c", "conf"], theirs)
     prove(origin, backend, False)
+    (folder / "sink").mkdir()
+    start("sink", [sys.executable, str(HERE / "sink.py"), str(sink)], theirs, folder / "sink")
     cast = []
     for name, template, argv, _ in rows:
         pair = ports.pop(), ports.pop()
@@ -275,6 +279,8 @@ def bench(binary, folder, options):
           f"of {options.seconds} s, interleaved; the ratio is of CPU, less is better")
     run_scenario("plain HTTP/1.1, 1 KB proxied", 0, cast, theirs, options)
     run_scenario(f"TLS 1.3 ({CIPHER}, P-256), HTTP/1.1, 1 KB proxied", 1, cast, theirs, options)
+    run_scenario("uploads of 10 MB over the same TLS, 4 connections", 1, cast, theirs, options, 4,
+                 "upload.lua")
 
 
 def main():
