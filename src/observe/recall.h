@@ -34,10 +34,11 @@ struct recall_entry {
     char reference[ACCESS_REFERENCE_LEN];
     struct recall_addr peer, local, client, origin_local, origin_peer;
     uint16_t status, origin_status, tries, used;
-    uint8_t kind, version, end, refused_layer, decision_count, file_count, route_file, refused_file;
+    uint8_t kind, version, scheme, end, refused_layer, decision_count, file_count, route_file,
+        refused_file;
     bool tls_resumed, origin_pooled, websocket, has_query, decisions_cut, cut;
     /* Strings behind their lengths, in the order of recall.c. */
-    unsigned char bytes[RECALL_ENTRY_BYTES - 226];
+    unsigned char bytes[RECALL_ENTRY_BYTES - 227];
 };
 
 struct recall;

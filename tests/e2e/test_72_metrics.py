@@ -110,8 +110,9 @@ def test_connections_handshakes_and_certificates_are_told(served, certs):
         idle.send(b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n")
         idle.response()
         served.get("/text", tls=True, ca=certs.ca)
-        with served.connect_tls() as broken:
-            broken.send(b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with served.connect_tls() as second:
+            second.send(b"GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert second.response().status == 200
         with socket.create_connection(("127.0.0.1", served.tls_port)) as raw:
             raw.sendall(b"\x16\x03\x01\x00\x05hello")
 

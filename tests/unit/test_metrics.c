@@ -1,5 +1,7 @@
 #include "observe/metrics.h"
 
+#include "base/arena.h"
+
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,6 +149,25 @@ static void a_name_that_is_too_long_has_no_number(void **state)
     metrics_end(m);
 }
 
+static void without_memory_for_a_name_nothing_is_half_done(void **state)
+{
+    (void)state;
+    struct metrics *m = metrics_new(1);
+    uint32_t last = 0;
+    for (unsigned fail_at = 1; fail_at < 6; fail_at++) {
+        char name[16];
+        snprintf(name, sizeof name, "/%u", fail_at);
+        arena_fail_at(fail_at);
+        uint32_t series = metrics_series(m, STR("a"), str_from_z(name));
+        arena_fail_at(0);
+        uint32_t again = metrics_series(m, STR("a"), str_from_z(name));
+        assert_true(series == 0 || series == again);
+        assert_int_equal(again, last + 1); /* no number was lost */
+        last = again;
+    }
+    metrics_end(m);
+}
+
 /* ---- one thread counts while another reads ---- */
 
 enum { THREADS = 4, ROUNDS = 20000 };
@@ -203,6 +224,7 @@ int main(void)
         cmocka_unit_test(refused_connections_belong_to_no_site),
         cmocka_unit_test(names_have_a_bound_and_those_before_it_go_on),
         cmocka_unit_test(a_name_that_is_too_long_has_no_number),
+        cmocka_unit_test(without_memory_for_a_name_nothing_is_half_done),
         cmocka_unit_test(threads_add_up_and_readers_see_only_growth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
