@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from conftest import BINARY, ROOT, cli, free_port
+from conftest import BINARY, PATIENCE, ROOT, cli, free_port, wait_for
 
 # ---- expect ----
 
@@ -359,6 +359,49 @@ def test_the_state_of_origins_is_told(portcullis, origin):
     assert resting["at"] == f"{p.conf}:{line}"
     told = explain(p, "GET", "/one/x", {}, *control)
     assert told["outcome"]["origin"] == f"127.0.0.1:{dead}"
+
+
+def test_drained_and_down_origins_are_told(portcullis, origin):
+    o, dead = origin(), free_port()
+    p = portcullis(f"upstream pool {{ server 127.0.0.1:{o.port}\nserver 127.0.0.1:{dead}\n"
+                   "check tcp every 100ms fall 1 }\n"
+                   "site localhost { /* -> pool }\n")
+    control = ("--control", p.dir / "state" / "control.sock")
+    down = wait_for(lambda: lines(explain(p, "GET", "/", {}, *control), "origin", "down"), "the check")
+    assert down[0]["text"].startswith(f"127.0.0.1:{dead}, by its check")
+    assert explain(p, "GET", "/", {}, *control)["outcome"]["origin"] == f"127.0.0.1:{o.port}"
+    done = p.cli("drain", f"127.0.0.1:{o.port}", *control)
+    assert done.returncode == 0, done.stderr
+    told = explain(p, "GET", "/", {}, *control)
+    assert said(told, "origin", "drained")[0][0].startswith(f"127.0.0.1:{o.port}, by the operator")
+    done = p.cli("drain", f"127.0.0.1:{dead}", *control)
+    assert done.returncode == 0, done.stderr
+    told = explain(p, "GET", "/", {}, *control)
+    assert said(told, "origin", "choice") == \
+        [("all are drained: the answer would be a 503", None)]
+    assert p.get().status == 503
+
+
+def test_a_full_queue_is_told(portcullis, origin):
+    def slow(conn):
+        conn.read_request()
+        over.wait(PATIENCE)
+        conn.answer()
+
+    over = threading.Event()
+    o = origin(slow)
+    p = portcullis(f"upstream pool {{ server 127.0.0.1:{o.port}\nconnections 1 queue 5 }}\n"
+                   "site localhost { /* -> pool }\n")
+    control = ("--control", p.dir / "state" / "control.sock")
+    with p.connect() as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: o.requests, "the request at the origin")
+        told = explain(p, "GET", "/", {}, *control)
+        assert said(told, "origin", "choice") == \
+            [(f"all have as many connections as they may: it would wait for 127.0.0.1:{o.port}", None)]
+        assert said(told, "origin", "ready")[0][0].startswith(f"127.0.0.1:{o.port}; 1 in use")
+        over.set()
+        assert client.response().status == 200
 
 
 def test_the_origin_that_would_be_asked_is_the_one_that_is(portcullis, origin):
