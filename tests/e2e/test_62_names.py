@@ -106,15 +106,16 @@ def dns():
     server.stop()
 
 
-def start(portcullis, dns, text, name=NAME):
+def start(portcullis, dns, text, **more):
     """An instance whose /etc/resolv.conf names the server above and nobody else."""
-    p = portcullis(text, start=False)
+    p = portcullis(text, start=False, **more)
     resolv = p.file("resolv.conf", f"nameserver 127.0.0.1:{dns.port}\noptions timeout:1 attempts:1\n")
     p.stderr_file = open(p.dir / "stderr", "ab")
     p.process = subprocess.Popen(
         ["unshare", "-m", "sh", "-c", 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"',
          "sh", str(resolv), BINARY, "run", "-c", str(p.conf)],
-        stdin=subprocess.DEVNULL, stdout=p.stderr_file, stderr=p.stderr_file, cwd=p.dir)
+        stdin=subprocess.DEVNULL, stdout=p.stderr_file, stderr=p.stderr_file, cwd=p.dir,
+        env={**os.environ, **p.env})
     p.wait_stderr("serving ")
     return p
 

@@ -259,6 +259,28 @@ def test_the_clock_jumps_by_a_day_and_back(portcullis, certs, processes, clock):
     tell("clock jumps by a day and back", resumed=reused, **load.figure())
 
 
+def test_names_are_looked_up_while_the_clock_jumps(portcullis, origin, clock):
+    from test_62_names import Dns, may_mount, site, start, two_origins
+    if not may_mount():
+        pytest.skip("no mount namespace for a resolv.conf")
+    dns = Dns()
+    try:
+        one, _ = two_origins(origin)
+        dns.addresses = ["127.0.0.1"]
+        p = start(portcullis, dns, site(one.port), env=clock.env)
+        assert p.get().text == "one"
+        took = []
+        for n, moved in enumerate((DAY, 0, -DAY, 0)):
+            clock.move(moved)
+            dns.addresses = [f"127.0.0.{2 - n % 2}"]
+            began = time.monotonic()
+            wait_for(lambda n=n: p.get().text == ("two", "one")[n % 2], "the other address", 10)
+            took.append(round(time.monotonic() - began, 2))
+    finally:
+        dns.stop()
+    tell("names looked up while the clock jumps", seconds=took)
+
+
 def children(p):
     with open(f"/proc/{p.pid}/task/{p.pid}/children", encoding="ascii") as file:
         return [int(pid) for pid in file.read().split()]
@@ -360,8 +382,14 @@ def abort(p, certs, n):
 @sees_inside
 def test_three_thousand_aborts_leak_nothing(portcullis, certs, processes):
     (a,) = processes(mode="leave")
-    p = portcullis(conf(certs, at(a), front="log off\ntimeout answer 1s"))
+    p = portcullis(conf(certs, at(a), front="log off\ntimeout answer 1s").replace(
+        "site localhost {", "site localhost {\n /warm -> respond 200 warm\n"))
     worker = p.worker_pid()
+    for _ in range(16):  # the records that are kept in memory, which are 10,000, have taken their room
+        with p.connect() as client:
+            client.send(b"GET /warm HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
+            for _ in range(2000):
+                client.response()
 
     def rounds(first, last):
         failed = []
