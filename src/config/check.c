@@ -283,6 +283,19 @@ static void hint_at_keywords(const struct signature *signature, uint64_t expecte
         text_printf(hint, "did you mean '%.*s'?", STR_ARG(nearest.best));
 }
 
+/* "weight=3" of other languages. */
+static void hint_at_equals(const struct signature *signature, uint64_t expected, struct str typed,
+                           struct text *hint)
+{
+    size_t at = str_find_byte(typed, '=');
+    for (uint64_t left = at == SIZE_MAX ? 0 : expected; left != 0; left &= left - 1) {
+        struct str keyword = signature->atoms[__builtin_ctzll(left)].keyword;
+        if (keyword.len != 0 && str_eq(keyword, str_sub(typed, 0, at)))
+            text_printf(hint, "did you mean '%.*s %.*s'?", STR_ARG(keyword),
+                        STR_ARG(str_skip(typed, at + 1)));
+    }
+}
+
 /* "deny all", "allow 10.0.0.0/8": the keyword in front of it was left out. */
 static void hint_at_gap(const struct signature *signature, uint64_t expected, struct str typed,
                         struct text *hint)
@@ -318,6 +331,8 @@ static void hint_at_word(struct checker *c, const struct row *row, uint64_t expe
         text_add_z(&hint, "words are separated by spaces, without commas");
     if (hint.len == 0)
         hint_at_switch(row->signature, typed, &hint);
+    if (hint.len == 0)
+        hint_at_equals(row->signature, expected, typed, &hint);
     if (hint.len == 0)
         hint_at_types(row->signature, expected, typed, &hint);
     if (hint.len == 0 && word->kind != WORD_ARROW)

@@ -95,7 +95,7 @@ void compile_named_block(struct compile *c, const struct statement *s)
     check_servers(c, named);
     named->next = c->upstreams;
     c->upstreams = named;
-    named->broken = c->diag->errors != errors;
+    named->broken = c->diag->errors != errors || named->servers == NULL;
     if (!named->broken)
         named->broken = compile_named_conf(c, named, s, 1) == NULL;
 }

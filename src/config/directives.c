@@ -207,8 +207,7 @@ const struct directive directives[] = {
      "weight: its share of the requests, 1 to 1000, 1 unless said. backup: asked only while no "
      "other is fit.",
      "server localhost:3000 weight 2", compile_named_server},
-    {"balance",
-     "round-robin|least-requests|random | hash client | hash header FIELD | hash cookie VALUE",
+    {"balance", "round-robin|least-requests|random | hash (client | header FIELD | cookie VALUE)",
      PLACE_ANY | U, 0, 0, "round-robin", "which of several origins a request goes to",
      "round-robin: in turn; least-requests: to the one with the fewest under way; random: to the "
      "better of two drawn by lot; hash: the same client, or value of a header field or cookie, to "

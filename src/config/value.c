@@ -483,6 +483,8 @@ static void hint_origin(struct str s, struct text *hint)
                     STR_ARG(str_sub(s, 0, scheme + 3 + slash)));
     else if (str_starts(s, STR("/")))
         text_printf(hint, "a socket is 'unix:%.*s', a folder 'files %.*s'", STR_ARG(s), STR_ARG(s));
+    else if (value_host(s))
+        text_printf(hint, "an origin names its port, such as '%.*s:80'", STR_ARG(s));
 }
 
 static void hint_host(struct str s, struct text *hint)
