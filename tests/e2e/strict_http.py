@@ -2,6 +2,7 @@
 beyond that. Read with regular expressions and nothing of the program, so that a test can hold the
 program against it: what a stream of bytes means, or that it means nothing.
 """
+import ipaddress
 import re
 
 TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
@@ -17,7 +18,7 @@ REQUEST_LINE = re.compile(
     QUERY_BYTE + rb"*)?) HTTP/1\.([0-9])\r\n")
 STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: (" + TEXT + rb"*))?\r\n")
 FIELD = re.compile(rb"(" + TCHAR + rb"+):[ \t]*(|" + TEXT + rb"*?)[ \t]*\r\n")
-HOST = re.compile(rb"(?:" + LABEL + rb"(?:\." + LABEL + rb")*\.?)(?::[0-9]{1,5})?")
+HOST = re.compile(rb"(?:(" + LABEL + rb"(?:\." + LABEL + rb")*)\.?|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{1,5}))?")
 QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
 CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;" + TCHAR + rb"+(?:=(?:" + TCHAR + rb"+|" + QUOTED +
                    rb"))?)*\r\n")
@@ -109,6 +110,18 @@ def _take(message, data, at, length):
     return at + length
 
 
+def _is_host(value):
+    found = HOST.fullmatch(value)
+    if not found or int(found[3] or 0) > 65535 or len(found[1] or b"") > 253:
+        return False
+    if found[2] is None:
+        return True
+    try:
+        return bool(ipaddress.IPv6Address(found[2].decode()))
+    except ValueError:
+        return False
+
+
 def _path_is_plain(path):
     """What the pages say of paths: one meaning, whoever reads it."""
     decoded = re.sub(rb"%([0-9A-Fa-f]{2})", lambda m: bytes([int(m[1], 16)]), path)
@@ -129,7 +142,7 @@ def read_request(data, at=0):
     hosts = message.values(b"host")
     if len(hosts) > 1 or (not hosts and minor > 0):
         raise Bad
-    if hosts and (not HOST.fullmatch(hosts[0]) or int((hosts[0].split(b":") + [b"0"])[1]) > 65535):
+    if hosts and not _is_host(hosts[0]):
         raise Bad
     tokens = [t.strip(b" \t").lower() for v in message.values(b"connection") for t in v.split(b",")]
     message.close = b"close" in tokens or (minor == 0 and b"keep-alive" not in tokens)
