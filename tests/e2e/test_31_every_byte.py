@@ -1,6 +1,7 @@
 """Every byte at every place of a message, from a client and from an origin. What each stream means is
 said by strict_http.py, which knows the grammar of the RFCs and nothing of the program; the origin
 records raw bytes and holds them against the same grammar."""
+import re
 import socket
 
 import pytest
@@ -260,7 +261,7 @@ def check_answer(p, data):
             answers = strict_http.read_answers(raw)
             assert [a.status for a in answers] in ([502], []), (data, raw)
         except strict_http.Incomplete:
-            assert raw.startswith(b"HTTP/1.1 200 "), (data, raw)
+            assert re.match(rb"HTTP/1\.1 [1-5][0-9][0-9] ", raw), (data, raw)
         return
     answers = strict_http.read_answers(raw)
     assert len(answers) == 1, (data, raw)
