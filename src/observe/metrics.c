@@ -1,8 +1,6 @@
 #include "observe/metrics.h"
 
-#include "base/arena.h"
-#include "base/map.h"
-#include "base/text.h"
+#include "base/hash.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,10 +10,6 @@
 const uint32_t metrics_bounds_us[METRICS_BUCKETS - 1] = {
     1000, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000,
 };
-
-/* Names as long as a head line each, for the bound of series. */
-#define NAMES_BYTES_MAX ((size_t)64 * 1024 * 1024)
-#define NAME_BYTES_MAX ((size_t)16 * 1024)
 
 /* The members of struct metrics_sum, in their order, written by one thread and read by another. */
 enum { COUNTERS = sizeof(struct metrics_sum) / sizeof(uint64_t) };
@@ -30,13 +24,23 @@ struct metrics_thread {
     cell_slot *pages[METRICS_SERIES_MAX / METRICS_PAGE];
 };
 
+/*
+ * Names are known by their hash alone, 64 bits under the process's key: that two of 65,536 names
+ * have the same happens once in eight billion workers, and mixes two counters.
+ */
+struct name {
+    uint64_t hash; /* 0: free */
+    uint32_t number;
+};
+
 struct metrics {
-    struct arena *arena;
-    struct map names; /* "site\0route" -> its number */
-    uint32_t series;  /* used so far, series 0 included */
+    struct name *names;    /* open addressing, at most three quarters full */
+    uint32_t room, series; /* of `names`, a power of two; used so far, series 0 included */
     unsigned threads;
     struct metrics_thread *of_thread;
 };
+
+enum { NAMES_ROOM_FIRST = 64 };
 
 /* ---- the registry ---- */
 
@@ -58,14 +62,13 @@ struct metrics *metrics_new(unsigned threads)
         return NULL;
     m->threads = threads;
     m->series = 1;
-    m->arena = arena_new(NAMES_BYTES_MAX, 4096);
+    m->room = NAMES_ROOM_FIRST;
+    m->names = calloc(m->room, sizeof *m->names);
     m->of_thread = calloc(threads, sizeof *m->of_thread);
-    if (m->arena == NULL || m->of_thread == NULL || !add_page(m, 0)) {
-        metrics_end(m);
-        return NULL;
-    }
-    map_init(&m->names, m->arena);
-    return m;
+    if (m->names != NULL && m->of_thread != NULL && add_page(m, 0))
+        return m;
+    metrics_end(m);
+    return NULL;
 }
 
 static void end_page(cell_slot *page)
@@ -83,7 +86,7 @@ void metrics_end(struct metrics *m)
         for (unsigned page = 0; page < METRICS_SERIES_MAX / METRICS_PAGE; page++)
             end_page(m->of_thread[i].pages[page]);
     free(m->of_thread);
-    arena_end(m->arena);
+    free(m->names);
     free(m);
 }
 
@@ -92,29 +95,49 @@ struct metrics_thread *metrics_of_thread(struct metrics *m, unsigned thread)
     return &m->of_thread[thread];
 }
 
-static uint32_t new_series(struct metrics *m, struct str name)
+/* Where a name stands, or the free place where it would. */
+static struct name *place_of(struct name *names, uint32_t room, uint64_t hash)
 {
-    uint32_t *number = ARENA_NEW(m->arena, uint32_t);
-    struct str copy = str_dup(m->arena, name);
-    if (number == NULL || copy.at == NULL || m->series == METRICS_SERIES_MAX ||
-        (m->series % METRICS_PAGE == 0 && !add_page(m, m->series / METRICS_PAGE)) ||
-        !map_set(&m->names, copy, number))
-        return 0;
-    *number = m->series++;
-    return *number;
+    uint32_t at = (uint32_t)hash & (room - 1);
+    while (names[at].hash != 0 && names[at].hash != hash)
+        at = (at + 1) & (room - 1);
+    return &names[at];
+}
+
+static bool make_room(struct metrics *m)
+{
+    if (m->series < m->room / 4 * 3)
+        return true;
+    struct name *names = calloc((size_t)m->room * 2, sizeof *names);
+    if (names == NULL)
+        return false;
+    for (uint32_t i = 0; i < m->room; i++)
+        if (m->names[i].hash != 0)
+            *place_of(names, m->room * 2, m->names[i].hash) = m->names[i];
+    free(m->names);
+    m->names = names;
+    m->room *= 2;
+    return true;
+}
+
+static uint64_t hash_of(struct str site, struct str route)
+{
+    const uint64_t both[] = {hash_bytes(site), hash_bytes(route)};
+    uint64_t hash = hash_bytes(str_from(both, sizeof both));
+    return hash + (hash == 0);
 }
 
 uint32_t metrics_series(struct metrics *m, struct str site, struct str route)
 {
-    static _Thread_local char bytes[NAME_BYTES_MAX];
-    struct text name = text_over(bytes, sizeof bytes);
-    text_add(&name, site);
-    text_add_byte(&name, '\0');
-    text_add(&name, route);
-    if (!text_ok(&name))
+    uint64_t hash = hash_of(site, route);
+    const struct name *known = place_of(m->names, m->room, hash);
+    if (known->hash != 0)
+        return known->number;
+    if (m->series == METRICS_SERIES_MAX || !make_room(m) ||
+        (m->series % METRICS_PAGE == 0 && !add_page(m, m->series / METRICS_PAGE)))
         return 0;
-    const uint32_t *known = map_get(&m->names, text_str(&name));
-    return known != NULL ? *known : new_series(m, text_str(&name));
+    *place_of(m->names, m->room, hash) = (struct name){hash, m->series};
+    return m->series++;
 }
 
 /* ---- counting ---- */

@@ -375,4 +375,4 @@ def test_a_reader_that_sleeps_loses_records_and_delays_nobody(served):
             lost += record.get("count", 0)
             if got + lost == 5000:
                 break
-        assert lost > 0 and got > 100
+        assert lost > 0 and got > 20
