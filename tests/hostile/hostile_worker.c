@@ -89,10 +89,13 @@ static void flood(int channel)
     for (int i = 0; i < 1000000; i++)
         send_kind(channel, LETTER_LOG_WANTED, 0);
 }
-/* A letter of a kind that there is, or is not: $HOSTILE is kind-N. */
+/* A letter of a kind that there is, or is not: $HOSTILE is kind-N. Who outlives it ends by himself.
+ */
 static void of_kind(int channel)
 {
     send_kind(channel, (enum letter_kind)atoi(getenv("HOSTILE") + strlen("kind-")), 1);
+    usleep(300000);
+    _exit(0);
 }
 static void at_control(int channel)
 {
