@@ -1,6 +1,7 @@
 #include "app/metrics_desk.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/pages.h"
 #include "http/h1_head.h"
 
@@ -95,19 +96,6 @@ void metrics_desk_listen(struct metrics_desk *desk, const struct addr *addr, int
     keep_reserve(desk);
 }
 
-void metrics_desk_unlisten(struct metrics_desk *desk, const struct addr *addr)
-{
-    struct metrics_socket *socket = find_socket(desk, addr);
-    if (socket == NULL)
-        return;
-    close(socket->fd);
-    socket->fd = -1;
-    if (desk->reserve >= 0) /* it is a copy of one of them, and would keep it open */
-        close(desk->reserve);
-    desk->reserve = -1;
-    keep_reserve(desk);
-}
-
 static bool has_place(const struct metrics_desk *desk)
 {
     for (unsigned i = 0; i < METRICS_CLIENTS_MAX; i++)
@@ -158,6 +146,22 @@ static bool accept_one(struct metrics_desk *desk, const struct metrics_socket *s
     else
         close(fd);
     return true;
+}
+
+void metrics_desk_unlisten(struct metrics_desk *desk, const struct addr *addr)
+{
+    struct metrics_socket *socket = find_socket(desk, addr);
+    if (socket == NULL)
+        return;
+    uint64_t now_ms = clock_mono_ms();
+    while (has_place(desk) && accept_one(desk, socket, now_ms))
+        ; /* closing resets those that wait */
+    close(socket->fd);
+    socket->fd = -1;
+    if (desk->reserve >= 0) /* it is a copy of one of them, and would keep it open */
+        close(desk->reserve);
+    desk->reserve = -1;
+    keep_reserve(desk);
 }
 
 static void accept_all(struct metrics_desk *desk, uint64_t now_ms)

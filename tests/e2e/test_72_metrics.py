@@ -227,6 +227,28 @@ def test_the_address_moves_with_the_configuration(served):
     assert served.get("/text").status == 200
 
 
+def test_an_address_of_sites_may_become_that_of_metrics_and_back(portcullis):
+    a, b = free_port(), free_port()
+    text = ("listen http://127.0.0.1:{}\nmetrics http://127.0.0.1:{}\n"
+            "site * {{ /* -> respond 200 \"a site\" }}\n")
+    p = portcullis(text.format(a, b))
+    for listen, metrics in ((b, a), (a, b)):
+        done = p.reload(text.format(listen, metrics))
+        assert done.returncode == 0, done.stderr
+
+        def both_moved():
+            """For a moment the kernel may still choose a socket of before."""
+            try:
+                return (ask(listen, b"GET /metrics HTTP/1.0\r\n\r\n").endswith(b"a site") and
+                        b"portcullis_build_info" in ask(metrics))
+            except OSError:
+                return False
+
+        wait_for(both_moved, "both addresses")
+        for _ in range(20):
+            assert both_moved()
+
+
 @pytest.mark.parametrize("request_bytes, status", [
     (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
     (b"GET /metrics/ HTTP/1.1\r\nHost: x\r\n\r\n", 404),
