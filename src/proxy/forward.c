@@ -489,6 +489,57 @@ void forward_drained(struct exchange *x)
     client_pause_answer(&f->client, false);
 }
 
+/* ---- again ---- */
+
+/* May the request be sent again, as far as this client and this body are concerned? */
+static bool repeatable(const struct forward *f)
+{
+    const struct exchange *x = f->x;
+    return !x->answer_begun && !x->gone && f->kept_whole &&
+           (!f->sent_something || method_is_idempotent(x->message.method));
+}
+
+enum again { AGAIN_STALE, AGAIN_FAILED, AGAIN_SILENT, AGAIN_GONE };
+
+static const struct str again_why[] = {
+    [AGAIN_STALE] = STR_INIT("a kept connection proved stale"),
+    [AGAIN_FAILED] = STR_INIT("the origin failed before its answer"),
+    [AGAIN_SILENT] = STR_INIT("the origin did not answer in time"),
+    [AGAIN_GONE] = STR_INIT("the origin's machine takes no packets"),
+};
+
+/* A further origin, under `retry` and its budget. */
+static bool may_retry(struct forward *f)
+{
+    if (f->retries >= conf_of(f)->retry_max)
+        return false;
+    if (!upstream_may_retry(upstreams_of(f), &f->wait)) {
+        note_budget(f);
+        return false;
+    }
+    f->retries++;
+    f->wait.tried |= (uint64_t)1 << f->wait.origin_index;
+    return true;
+}
+
+static bool try_again(struct forward *f, enum again again)
+{
+    if (!repeatable(f))
+        return false;
+    if (again == AGAIN_STALE && !f->repeated_stale)
+        f->repeated_stale = true; /* the origin only closed an idle connection: it is not tried */
+    else if (!may_retry(f))
+        return false;
+    f->wait.fresh = true;
+    access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("again"), again_why[again], NULL);
+    f->x->waits.answer_ms = 0;
+    f->x->record.sent_us = 0;
+    if (!f->x->request.body_whole && !f->x->body_paused)
+        pause_body(f->x); /* until there is an origin to take it */
+    take(f);
+    return true;
+}
+
 /* ---- the origin's side ---- */
 
 static void on_client_drained(struct client_request *request)
@@ -526,11 +577,24 @@ static bool is_stream(const struct message *answer)
     return mime_is_event_stream(type) || str_starts_nocase(type, STR("application/grpc"));
 }
 
+/* What an origin says when it closes a kept connection may cross with a request, and is then no
+ * answer to it: "I have had no request" (RFC 9110 15.5.9). */
+static bool is_farewell(const struct forward *f)
+{
+    return f->answer.status == 408 && f->answer.close && f->conn->reused && !f->repeated_stale &&
+           repeatable(f);
+}
+
 static void on_head(struct client_request *request)
 {
     struct forward *f = forward_of_client(request);
     struct exchange *x = f->x;
     timer_clear(&f->continue_timer);
+    if (is_farewell(f)) {
+        release(f, false);
+        (void)try_again(f, AGAIN_STALE); /* it may: that was asked */
+        return;
+    }
     x->record.answer_us = access_record_mark(x->start_us, clock_mono_us());
     x->record.origin_status = f->answer.status;
     upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, true);
@@ -596,55 +660,6 @@ static void on_end(struct client_request *request)
 }
 
 /* ---- failure ---- */
-
-/* May the request be sent again, as far as this client and this body are concerned? */
-static bool repeatable(const struct forward *f)
-{
-    const struct exchange *x = f->x;
-    return !x->answer_begun && !x->gone && f->kept_whole &&
-           (!f->sent_something || method_is_idempotent(x->message.method));
-}
-
-enum again { AGAIN_STALE, AGAIN_FAILED, AGAIN_SILENT, AGAIN_GONE };
-
-static const struct str again_why[] = {
-    [AGAIN_STALE] = STR_INIT("a kept connection proved stale"),
-    [AGAIN_FAILED] = STR_INIT("the origin failed before its answer"),
-    [AGAIN_SILENT] = STR_INIT("the origin did not answer in time"),
-    [AGAIN_GONE] = STR_INIT("the origin's machine takes no packets"),
-};
-
-/* A further origin, under `retry` and its budget. */
-static bool may_retry(struct forward *f)
-{
-    if (f->retries >= conf_of(f)->retry_max)
-        return false;
-    if (!upstream_may_retry(upstreams_of(f), &f->wait)) {
-        note_budget(f);
-        return false;
-    }
-    f->retries++;
-    f->wait.tried |= (uint64_t)1 << f->wait.origin_index;
-    return true;
-}
-
-static bool try_again(struct forward *f, enum again again)
-{
-    if (!repeatable(f))
-        return false;
-    if (again == AGAIN_STALE && !f->repeated_stale)
-        f->repeated_stale = true; /* the origin only closed an idle connection: it is not tried */
-    else if (!may_retry(f))
-        return false;
-    f->wait.fresh = true;
-    access_record_decide(&f->x->record, ACCESS_STAGE_FORWARD, STR("again"), again_why[again], NULL);
-    f->x->waits.answer_ms = 0;
-    f->x->record.sent_us = 0;
-    if (!f->x->request.body_whole && !f->x->body_paused)
-        pause_body(f->x); /* until there is an origin to take it */
-    take(f);
-    return true;
-}
 
 /* A client waits twice at the most: who was kept waiting by two origins has waited long enough. */
 bool forward_timed_out(struct exchange *x)

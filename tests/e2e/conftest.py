@@ -549,12 +549,12 @@ def origin():
 
 @pytest.fixture
 def processes(folder):
-    """processes(n, mode) starts n origins of fault_origin.py; .record has the POSTs that reached them."""
+    """processes(n, mode=…) starts n origins of fault_origin.py; .record has the POSTs that reached them."""
     from load import Process  # it imports this module
     started = []
 
-    def make(count=1, mode="good"):
-        started.extend(Process(make.record, mode=mode) for _ in range(count))
+    def make(count=1, **more):
+        started.extend(Process(make.record, **more) for _ in range(count))
         return started[-count:]
 
     make.record = folder / "posts"

@@ -1,6 +1,6 @@
 """An origin as a process of its own, so that it can be killed, frozen and started again.
 
-    fault_origin.py HOST PORT RECORD [MODE]
+    fault_origin.py HOST PORT RECORD [MODE]       over TLS with FAULT_CERT and FAULT_KEY in the environment
 
 Answers each request with its target as the body; of each POST it has read it first appends the target
 to RECORD, one line in one write, so that what was recorded survives a SIGKILL. A line on its standard
@@ -9,6 +9,7 @@ input is a new mode (the word `ready` on standard output says that it holds):
     good            answers and keeps the connection
     close, rst      answers, then ends the connection without having said so
     idle MS         ends a connection that was idle so long
+    bye MS          the same, with a 408 for a farewell
     midway          resets in the middle of the body, head sent
     headless        resets in the middle of the head
     short           announces more than it sends, and ends properly
@@ -19,6 +20,7 @@ input is a new mode (the word `ready` on standard output says that it holds):
 import asyncio
 import os
 import socket
+import ssl
 import struct
 import sys
 
@@ -45,6 +47,12 @@ class Connection(asyncio.Protocol):
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
+
+    def leave(self, how):
+        if how == "bye":
+            self.transport.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n"
+                                 b"Connection: close\r\n\r\n")
+        self.transport.close()
 
     def data_received(self, data):
         self.buffer += data
@@ -84,10 +92,10 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif how == "rst":
             asyncio.get_running_loop().call_later(0.001, self.reset)
-        elif how == "idle":
+        elif how in ("idle", "bye"):
             if self.idle:
                 self.idle.cancel()
-            self.idle = asyncio.get_running_loop().call_later(float(argument) / 1000, self.transport.close)
+            self.idle = asyncio.get_running_loop().call_later(float(argument) / 1000, self.leave, how)
 
 
 def command():
@@ -101,7 +109,11 @@ def command():
 async def main(host, port, path):
     record = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Connection(record), host, port, backlog=512)
+    context = None
+    if "FAULT_CERT" in os.environ:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(os.environ["FAULT_CERT"], os.environ["FAULT_KEY"])
+    await loop.create_server(lambda: Connection(record), host, port, backlog=512, ssl=context)
     loop.add_reader(sys.stdin, command)
     print("ready", flush=True)
     await asyncio.Event().wait()

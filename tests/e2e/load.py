@@ -184,16 +184,20 @@ class Load:
 
 
 class Process:
-    """One origin of fault_origin.py; `run` are words in front of its command."""
+    """One origin of fault_origin.py; `run` are words in front of its command, `tls` its
+    certificate and key."""
 
-    def __init__(self, record, port=None, mode="good", host="127.0.0.1", run=()):
+    def __init__(self, record, port=None, mode="good", host="127.0.0.1", run=(),
+                 tls=None):
         self.record, self.port, self.mode, self.child = record, port or free_port(), mode, None
         self.host, self.words = host, [*run, sys.executable, str(HERE / "fault_origin.py")]
+        self.env = {**os.environ, **({"FAULT_CERT": str(tls[0]), "FAULT_KEY": str(tls[1])} if tls else {})}
         self.start()
 
     def start(self, wait=True):
         self.child = subprocess.Popen(
-            [*self.words, self.host, str(self.port), str(self.record), *self.mode.split()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            [*self.words, self.host, str(self.port), str(self.record), *self.mode.split()],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.env)
         if wait:
             assert self.child.stdout.readline() == "ready\n"
         return self

@@ -192,13 +192,18 @@ def test_one_of_two_machines_vanishes(portcullis, certs, processes, machine):
 # --- kept connections that end -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mode", ["close", "rst", "idle 1", "idle 5", "idle 20"])
-def test_an_origin_that_ends_kept_connections(portcullis, certs, processes, mode):
-    (o,) = processes(mode=mode)
-    p = portcullis(conf(certs, o))
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("mode", ["close", "rst", "idle 1", "idle 5", "idle 20", "bye 1", "bye 3"])
+def test_an_origin_that_ends_kept_connections(portcullis, certs, processes, mode, tls):
+    pair = (certs.cert("localhost"), certs.key("localhost"))
+    (o,) = processes(mode=mode, tls=pair if tls else None)
+    if tls:
+        p = portcullis(conf(certs, f"https://localhost:{o.port}", route=f"verify {certs.ca}"))
+    else:
+        p = portcullis(conf(certs, o))
     # A reset discards what is still on its way: of large bodies it would cut some.
     with Load(p, certs.ca, big=0 if mode == "rst" else 9) as load:
-        settle(load, 2 * SECONDS)
-    nothing_lost(load, processes.record, POST_FAILED)
+        settle(load)
+    nothing_lost(load, processes.record, (*POST_FAILED, "POST 408"))
     posts_arrived(load, processes.record)
-    tell(f"origin: {mode}", **load.figure())
+    tell(f"origin: {mode}{', TLS' if tls else ''}", **load.figure())

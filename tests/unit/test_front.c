@@ -406,6 +406,32 @@ static void a_get_on_a_stale_connection_is_repeated_on_a_fresh_one(void **state)
     close(origin);
 }
 
+/* Its origin was just closing the connection, and said so while the request was on its way. */
+static void a_farewell_is_no_answer_to_a_get(void **state)
+{
+    struct world *w = *state;
+    int fd = client(w);
+    say(fd, "GET /app/1 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\none");
+    assert_true(hear(fd, "one"));
+    say(fd, "GET /app/2 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    assert_true(hear(origin, "\r\n\r\n"));
+    say(origin, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 3\r\n"
+                "Connection: close\r\n\r\nbye");
+    int again = accept_origin(w);
+    assert_true(hear(again, "\r\n\r\n"));
+    assert_non_null(strstr(heard, "GET /2 "));
+    say(again, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 3\r\n"
+               "Connection: close\r\n\r\nyes"); /* to this very request */
+    assert_true(hear(fd, "yes"));
+    assert_non_null(strstr(heard, "HTTP/1.1 408 "));
+    close(fd);
+    close(origin);
+    close(again);
+}
+
 static void a_post_is_never_sent_twice(void **state)
 {
     const struct world *w = *state;
@@ -981,6 +1007,7 @@ int main(int argc, char **argv)
         CLAIM(a_get_is_forwarded_with_its_prefix_stripped),
         CLAIM(the_origins_connection_is_used_again),
         CLAIM(a_get_on_a_stale_connection_is_repeated_on_a_fresh_one),
+        CLAIM(a_farewell_is_no_answer_to_a_get),
         CLAIM(a_post_is_never_sent_twice),
         CLAIM(an_origin_that_is_silent_gets_a_504),
         CLAIM(a_body_above_the_limit_gets_a_413),
