@@ -19,6 +19,8 @@ enum {
 
 /* In place of a length: no string is kept that long. */
 enum { SAME_AS_SITE = 254, SAME_AS_ROUTE = 255 };
+/* In place of a family. */
+enum { SAME_AS_PEER = 255 };
 
 struct recall {
     struct recall_entry *entries;
@@ -70,7 +72,7 @@ struct recall *recall_new(unsigned threads)
     if (recall == NULL)
         return NULL;
     recall->size = (RECALL_RECORDS + threads - 1) / threads;
-    recall->entries = pages_take(recall->size * sizeof *recall->entries);
+    recall->entries = pages_take_now(recall->size * sizeof *recall->entries);
     if (recall->entries != NULL)
         return recall;
     free(recall);
@@ -150,11 +152,35 @@ static inline void put_reason(struct pen *pen, const struct access_record *recor
         put_str(pen, why, WHY_BYTES_MAX);
 }
 
-static struct recall_addr pack_addr(const struct addr *addr)
+static size_t ip_bytes(uint8_t family)
 {
-    struct recall_addr packed = {.family = addr->family, .port = addr->port};
-    memcpy(packed.ip, addr->ip, sizeof packed.ip);
-    return packed;
+    return family == ADDR_IP4 ? 4 : family == ADDR_IP6 ? 16 : 0;
+}
+
+/* Family, port, address; of UNIX sockets the family alone. */
+static void put_addr(struct pen *pen, const struct addr *addr)
+{
+    size_t len = ip_bytes(addr->family);
+    put_byte(pen, addr->family);
+    if (len == 0)
+        return;
+    put_byte(pen, (uint8_t)(addr->port >> 8));
+    put_byte(pen, (uint8_t)addr->port);
+    for (size_t i = 0; i < len; i++)
+        put_byte(pen, addr->ip[i]);
+}
+
+static void put_addrs(struct pen *pen, const struct access_record *r)
+{
+    bool same = addr_eq(&r->client, &r->peer);
+    put_addr(pen, &r->peer);
+    if (same)
+        put_byte(pen, SAME_AS_PEER);
+    else
+        put_addr(pen, &r->client);
+    put_addr(pen, &r->local);
+    put_addr(pen, &r->origin_local);
+    put_addr(pen, &r->origin_peer);
 }
 
 static uint32_t us32(uint64_t us)
@@ -203,11 +229,6 @@ static void put_numbers(struct recall_entry *e, const struct access_record *r)
     memcpy(e->reference, r->reference, sizeof e->reference);
     e->connection_id = r->connection_id;
     e->request_number = r->request_number;
-    e->peer = pack_addr(&r->peer);
-    e->local = pack_addr(&r->local);
-    e->client = pack_addr(&r->client);
-    e->origin_local = pack_addr(&r->origin_local);
-    e->origin_peer = pack_addr(&r->origin_peer);
     e->bytes_in = r->bytes_in;
     e->body_in = r->body_in;
     e->bytes_out = r->bytes_out;
@@ -243,6 +264,7 @@ void recall_put(struct recall *recall, const struct access_record *record)
     recall->next = recall->next + 1 == recall->size ? 0 : recall->next + 1;
     recall->put++;
     put_numbers(e, record);
+    put_addrs(&pen, record);
     e->route_file = file_of(&files, &record->route_where);
     e->route_line = record->route_where.line;
     e->refused_file = file_of(&files, &record->refused_at);
@@ -307,11 +329,35 @@ static void get_members(struct reader *r, struct access_record *record, const st
     }
 }
 
-static struct addr unpack_addr(const struct recall_addr *packed)
+static struct addr get_addr(struct reader *r)
 {
-    struct addr addr = {.family = packed->family, .port = packed->port, .path = ""};
-    memcpy(addr.ip, packed->ip, sizeof addr.ip);
+    struct addr addr = {.family = get_byte(r), .path = ""};
+    size_t len = ip_bytes(addr.family);
+    if (len == 0)
+        return addr;
+    addr.port = (uint16_t)(get_byte(r) << 8);
+    addr.port = (uint16_t)(addr.port | get_byte(r));
+    for (size_t i = 0; i < len; i++)
+        addr.ip[i] = get_byte(r);
     return addr;
+}
+
+/* Peer and client stand first. */
+static struct addr get_client(struct reader *r, struct addr *peer)
+{
+    *peer = get_addr(r);
+    if (r->at >= r->entry->used || r->entry->bytes[r->at] != SAME_AS_PEER)
+        return get_addr(r);
+    r->at++;
+    return *peer;
+}
+
+static void get_addrs(struct reader *r, struct access_record *record)
+{
+    record->client = get_client(r, &record->peer);
+    record->local = get_addr(r);
+    record->origin_local = get_addr(r);
+    record->origin_peer = get_addr(r);
 }
 
 static void get_numbers(const struct recall_entry *e, struct access_record *r)
@@ -321,11 +367,6 @@ static void get_numbers(const struct recall_entry *e, struct access_record *r)
     memcpy(r->reference, e->reference, sizeof r->reference);
     r->connection_id = e->connection_id;
     r->request_number = e->request_number;
-    r->peer = unpack_addr(&e->peer);
-    r->local = unpack_addr(&e->local);
-    r->client = unpack_addr(&e->client);
-    r->origin_local = unpack_addr(&e->origin_local);
-    r->origin_peer = unpack_addr(&e->origin_peer);
     r->bytes_in = e->bytes_in;
     r->body_in = e->body_in;
     r->bytes_out = e->bytes_out;
@@ -364,6 +405,7 @@ void recall_read(const struct recall_entry *e, struct access_record *record)
     uint8_t of_decision[ACCESS_DECISIONS_MAX] = {0};
     memset(record, 0, sizeof *record);
     get_numbers(e, record);
+    get_addrs(&reader, record);
     get_members(&reader, record, kept_first, FIRST_COUNT);
     record->canonical_path = get_str(&reader);
     record->decision_count = 0;
@@ -393,6 +435,7 @@ bool recall_is(const struct recall_entry *entry, struct str reference)
 
 bool recall_is_refusal_of(const struct recall_entry *entry, const struct addr *client)
 {
-    struct addr who = unpack_addr(&entry->client);
+    struct reader reader = {.entry = entry};
+    struct addr peer, who = get_client(&reader, &peer);
     return entry->refused_layer != ACCESS_NOT_REFUSED && addr_eq_host(&who, client);
 }
