@@ -232,7 +232,9 @@ static void stop(struct supervisor *s)
         control_answer_all(&s->control, CONTROL_RELOAD, false, STR("portcullis is being stopped\n"),
                            s->now_ms);
     }
-    if (again || s->upgraded) {
+    /* Sockets that we share with another instance, which serves on, are left as they are: what we
+     * said to its callers would be said for good. */
+    if (again || s->upgraded || s->generation == 0) {
         leave(s, again);
         return;
     }
