@@ -48,10 +48,9 @@ struct forward {
 };
 
 struct bound_conn {
-    struct origin_conn *conn;
-    const struct upstream_conf *conf; /* of the last use; identity is what counts */
+    struct origin_conn *conn; /* NULL: it has ended, and holds no place at its origin any more */
+    struct upstreams *upstreams;
     uint64_t identity;
-    bool dead;
 };
 
 static const struct client_user client_user;
@@ -73,18 +72,24 @@ static const struct upstream_conf *conf_of(const struct forward *f)
 
 /* ---- connections bound to one client ---- */
 
+static void end_conn(struct bound_conn *bound)
+{
+    if (bound->conn != NULL)
+        upstream_discard(bound->upstreams, bound->conn);
+    bound->conn = NULL;
+}
+
+/* Bytes that nobody asked for must not meet the next request. */
 static void bound_bytes(void *user, struct str bytes)
 {
-    struct bound_conn *bound = user;
     (void)bytes;
-    bound->dead = true;
+    end_conn(user);
 }
 
 static void bound_ended(void *user, enum stream_end end)
 {
-    struct bound_conn *bound = user;
     (void)end;
-    bound->dead = true;
+    end_conn(user);
 }
 
 static void bound_drained(void *user)
@@ -98,11 +103,11 @@ static const struct stream_user bound_user = {
     .on_drained = bound_drained,
 };
 
-void forward_end_bound(struct front *front, struct bound_conn *bound)
+void forward_end_bound(struct bound_conn *bound)
 {
     if (bound == NULL)
         return;
-    upstream_discard(front->upstreams, bound->conn);
+    end_conn(bound);
     free(bound);
 }
 
@@ -121,11 +126,12 @@ static bool keep_bound(struct forward *f)
 {
     struct bound_conn **slot = &f->x->session->bound;
     if (*slot != NULL)
-        forward_end_bound(f->x->front, *slot);
+        forward_end_bound(*slot);
     *slot = calloc(1, sizeof **slot);
     if (*slot == NULL)
         return false;
     **slot = (struct bound_conn){.conn = f->conn,
+                                 .upstreams = upstreams_of(f),
                                  .identity = conf_of(f)->origins[f->conn->origin_index].identity};
     stream_set_user(f->conn->stream, &bound_user, *slot);
     return true;
@@ -143,12 +149,13 @@ static struct origin_conn *take_bound(struct forward *f)
             continue;
         struct origin_conn *conn = bound->conn;
         *slot = NULL;
-        bool dead = bound->dead || !stream_healthy(conn->stream);
-        free(bound);
-        if (dead) {
-            upstream_discard(upstreams_of(f), conn);
-            return NULL;
+        if (conn != NULL && !stream_healthy(conn->stream)) {
+            end_conn(bound);
+            conn = NULL;
         }
+        free(bound);
+        if (conn == NULL)
+            return NULL;
         conn->reused = true;
         conn->origin_index = i;
         return conn;
@@ -400,7 +407,6 @@ uint64_t forward_key(const struct exchange *x)
 static void take(struct forward *f)
 {
     struct exchange *x = f->x;
-    f->wait.conf = conf_of(f);
     f->wait.on_ready = on_ready;
     f->wait.on_failed = on_failed;
     f->wait.key = forward_key(x);
@@ -417,6 +423,7 @@ enum verdict forward_start(struct exchange *x)
                              STR("the exchange is at its cap"), NULL);
     f->x = x;
     f->kept_whole = true;
+    f->wait.conf = conf_of(f); /* also of a bound connection, for which nothing is awaited yet */
     f->continue_timer.on_fire = on_continue_timer;
     x->forward = f;
     struct origin_conn *bound = take_bound(f);

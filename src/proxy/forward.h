@@ -38,6 +38,6 @@ void forward_end(struct exchange *x);
  * alone: it is kept here between that client's requests and never goes to the pool.
  */
 struct bound_conn;
-void forward_end_bound(struct front *front, struct bound_conn *bound);
+void forward_end_bound(struct bound_conn *bound);
 
 #endif

@@ -35,7 +35,7 @@ static void session_free(struct session *s)
     if (s->wait == WAIT_IDLE)
         front_count(&s->front->counters.idle, UINT64_MAX); /* minus one */
     list_remove(&s->link);
-    forward_end_bound(s->front, s->bound);
+    forward_end_bound(s->bound);
     front_count(&s->front->counters.sessions, UINT64_MAX); /* minus one */
     free(s);
 }
