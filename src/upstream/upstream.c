@@ -340,7 +340,9 @@ static void on_slot(void *user)
         origin_shared_state(origin->shared) != 0 || origin_shared_rests(origin->shared, now_ms);
     if (unfit)
         origin_leave(origin);
-    else if (attempt_go(attempt, index, origin))
+    else
+        atomic_fetch_add_explicit(&origin->shared->requests, 1, memory_order_relaxed);
+    if (!unfit && attempt_go(attempt, index, origin))
         return;
     if (!attempt_on(attempt))
         fail_now(wait, attempt->dial.failure);

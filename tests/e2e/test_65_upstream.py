@@ -313,6 +313,7 @@ def test_above_the_connections_requests_wait_and_above_the_queue_they_are_refuse
     waited = p.wait_log(lambda r: r["path"] == "/4")
     assert any("queued" in str(d) for d in waited["stages"])
     assert origin_of(p)["in_use"] == 0 and "queued" not in origin_of(p)
+    assert origin_of(p)["requests"] == 5  # also those that had waited
 
 
 def test_the_queue_is_served_in_the_order_of_coming(portcullis, origin):
