@@ -23,6 +23,7 @@
 #include "tls/tls_tickets.h"
 #include "upstream/origin_shared.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -38,9 +39,13 @@
 #define DRAIN_LOOK_MS 20
 /* For the last lines of the logs; a pipe whose reader sleeps shall not hold us. */
 #define LOG_STOP_MS 1000
+/* Given up while a letter is received, whose descriptors would be lost where there is no room, and
+ * a letter without what belongs to it is a broken conversation. */
+enum { RESERVE = 8 };
 
 struct worker {
     int channel, wake;
+    int reserve[RESERVE]; /* descriptors that are good for nothing else, or -1 */
     unsigned thread_count;
     struct worker_thread threads[THREADS_MAX];
     struct resolver_hub *hub;
@@ -323,7 +328,24 @@ static void on_message(struct worker *w, struct letter *m, int fds[2])
     }
 }
 
-static void receive(struct worker *w)
+/* As many as there can be: where clients have used up all, room comes as they leave. */
+static void reserve_fill(struct worker *w)
+{
+    for (int i = 0; i < RESERVE; i++)
+        if (w->reserve[i] < 0)
+            w->reserve[i] = fcntl(w->wake, F_DUPFD_CLOEXEC, 0);
+}
+
+static void reserve_give_up(struct worker *w)
+{
+    for (int i = 0; i < RESERVE; i++) {
+        if (w->reserve[i] >= 0)
+            close(w->reserve[i]);
+        w->reserve[i] = -1;
+    }
+}
+
+static void receive_all(struct worker *w)
 {
     for (;;) {
         struct letter m;
@@ -343,6 +365,15 @@ static void receive(struct worker *w)
                     close(fds[i]);
         }
     }
+}
+
+static void receive(struct worker *w, bool letters)
+{
+    if (letters) {
+        reserve_give_up(w);
+        receive_all(w);
+    }
+    reserve_fill(w);
 }
 
 /* ---- the end ---- */
@@ -386,7 +417,8 @@ static int shorter(int a, int b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static void wait_for_news(struct worker *w)
+/* True when letters have come. */
+static bool wait_for_news(struct worker *w)
 {
     struct pollfd fds[QUERY_CLIENTS_MAX + METRICS_FDS_MAX + 2] = {
         {.fd = w->channel, .events = POLLIN}};
@@ -400,10 +432,12 @@ static void wait_for_news(struct worker *w)
     if (!w->draining)
         fds[count++] = (struct pollfd){.fd = w->wake, .events = POLLIN};
     if (poll(fds, count, shorter(timeout, query_desk_timeout(&w->desk))) < 0)
-        return;
+        return false;
+    bool letters = fds[0].revents != 0;
     uint64_t times;
     if ((fds[wake_at].revents & POLLIN) != 0 && read(w->wake, &times, sizeof times) < 0)
-        return;
+        return letters; /* it is not full, nor was it rung in between: nothing depends on it */
+    return letters;
 }
 
 static void answer_questions(struct worker *w)
@@ -494,9 +528,10 @@ void worker_main(int channel, void *argument)
     w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (w->wake < 0)
         end_because("no descriptor");
+    memset(w->reserve, 0xff, sizeof w->reserve);
+    reserve_fill(w);
     for (;;) {
-        wait_for_news(w);
-        receive(w);
+        receive(w, wait_for_news(w));
         announce(w);
         answer_questions(w);
         sweep(w);

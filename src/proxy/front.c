@@ -5,6 +5,7 @@
 #include "observe/recall.h"
 #include "proxy/front_state.h"
 #include "proxy/record_log.h"
+#include "proxy/room.h"
 #include "proxy/serve.h"
 #include "tls/tls_accept.h"
 #include "upstream/upstream.h"
@@ -19,6 +20,8 @@
 enum { ACCEPTS_PER_TURN = 32 };
 /* Without descriptors or memory accepting rests for this long; the queue keeps the callers. */
 enum { ACCEPT_REST_MS = 100 };
+/* Rests that follow one another are told of once. */
+enum { REST_TELL_MS = 1000 };
 
 struct front_socket {
     struct link link;
@@ -51,11 +54,14 @@ static void on_rested(struct loop_timer *timer)
 
 static void rest_socket(struct front_socket *socket, int error)
 {
-    log_warning("accepting pauses: %s", strerrordesc_np(error));
-    open_files_drop(socket->listener->front->open_files);
+    struct front *front = socket->listener->front;
+    uint64_t now_ms = loop_now_ms(front->loop);
+    if (front->rested_ms == 0 || now_ms - front->rested_ms > REST_TELL_MS)
+        log_warning("accepting pauses: %s", strerrordesc_np(error));
+    front->rested_ms = now_ms;
     socket->resting = true;
     watch_socket(socket);
-    timer_set(socket->listener->front->loop, &socket->rest_timer, ACCEPT_REST_MS);
+    timer_set(front->loop, &socket->rest_timer, ACCEPT_REST_MS);
 }
 
 /* Errors of one connection, which is gone already (accept(2)); others concern us. */
@@ -66,26 +72,50 @@ static bool is_peers_error(int error)
            error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* accept4() failed: is it to be called again in this turn? */
+static bool goes_on_after(struct front_socket *socket, int error)
+{
+    if (is_peers_error(error))
+        return true;
+    if (error == EAGAIN || error == EWOULDBLOCK)
+        return false;
+    if (is_shortage(error)) {
+        room_taken(socket->listener->front, -1);
+        if (room_make(socket->listener->front))
+            return true;
+    }
+    rest_socket(socket, error);
+    return false;
+}
+
 /* False when the queue is empty or accepting must rest. */
 static bool accept_one(struct front_socket *socket)
 {
     struct sockaddr_storage sa;
     socklen_t len = sizeof sa;
     struct addr peer;
-    int fd = accept4(socket->io.fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0 && is_peers_error(errno))
-        return true;
-    if (fd < 0) {
-        if (errno != EAGAIN && errno != EWOULDBLOCK)
-            rest_socket(socket, errno);
+    struct front *front = socket->listener->front;
+    if (!room_for_one(front, socket->io.fd)) {
+        rest_socket(socket, EMFILE);
         return false;
     }
+    int fd = accept4(socket->io.fd, (struct sockaddr *)&sa, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0)
+        return goes_on_after(socket, errno);
+    room_taken(front, fd);
     if (!addr_from_sockaddr(&peer, (struct sockaddr *)&sa, len)) {
         close(fd);
         return true;
     }
-    serve_connection(socket->listener, fd, &peer);
-    return true;
+    if (serve_connection(socket->listener, fd, &peer) || room_make(front))
+        return true;
+    rest_socket(socket, ENOMEM);
+    return false;
 }
 
 static void on_acceptable(struct loop_io *io, uint32_t events)
@@ -206,6 +236,11 @@ void front_set_logs(struct front *front, const struct front_log *logs, size_t co
 
 /* ---- life ---- */
 
+static bool make_room(void *user)
+{
+    return room_make(user);
+}
+
 struct front *front_new(const struct front_conf *conf)
 {
     const char *error = NULL;
@@ -225,6 +260,8 @@ struct front *front_new(const struct front_conf *conf)
     front->tls = tls_server_new(conf->tickets, &error);
     front->open_files = open_files_new(conf->loop);
     front->limiter = conn_limiter_new(conf->threads);
+    if (front->upstreams != NULL)
+        upstreams_when_tight(front->upstreams, make_room, front);
     record_log_start(front);
     if (front->upstreams != NULL && front->open_files != NULL && front->tls != NULL &&
         front->limiter != NULL && front->recall != NULL)

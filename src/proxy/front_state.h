@@ -27,6 +27,13 @@ struct front_listener {
     struct link sockets;             /* of struct front_socket */
 };
 
+/* What is known of the limit of descriptors (room.h). */
+struct front_room {
+    uint64_t looked_ms, told_ms;
+    int ceiling; /* for new clients */
+    int newest;  /* the last one that a client got */
+};
+
 struct front {
     struct loop *loop;
     unsigned thread;
@@ -44,12 +51,15 @@ struct front {
     struct front_log logs[64];
     size_t log_count;
     struct link listeners; /* of struct front_listener */
-    struct link sessions;  /* of struct session; sessions add and remove themselves */
+    struct link sessions;  /* of struct session, which add and remove themselves: those quiet for
+                              longest first, with busy ones between them */
+    struct front_room room;
     struct conn_limiter *limiter;
     struct loop_timer summary_timer; /* of the connections that got no record of their own */
     uint64_t next_connection;
     _Atomic uint64_t generation;
     bool draining;
+    uint64_t rested_ms; /* when accepting last began to rest; 0: never */
     struct front_counters counters;
 };
 

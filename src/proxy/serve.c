@@ -93,6 +93,10 @@ static void note_wait(struct session *s, enum session_wait wait)
 {
     if ((s->wait == WAIT_IDLE) != (wait == WAIT_IDLE))
         front_count(&s->front->counters.idle, wait == WAIT_IDLE ? 1 : UINT64_MAX);
+    if (s->wait != WAIT_IDLE && wait == WAIT_IDLE) { /* the last of those that are quiet */
+        list_remove(&s->link);
+        list_add(&s->front->sessions, &s->link);
+    }
     s->wait = (uint8_t)wait;
 }
 
@@ -251,18 +255,19 @@ static const struct codec_user codec_user = {
 
 /* ---- before there is a codec ---- */
 
-static void start_codec(struct session *s)
+static bool start_codec(struct session *s)
 {
     const struct snapshot *snapshot = s->front->snapshot;
     s->codec = h1_server_new(s->stream, &codec_user, s, &s->front->head_limits);
     if (s->codec == NULL) {
         session_end(s, true);
-        return;
+        return false;
     }
     /* The first head may take as long as any; an idle time before it would only be added. */
     wait_idle(s, snapshot->head_ms);
     if (s->front->draining)
         codec_drain(s->codec);
+    return true;
 }
 
 static void on_open(void *user)
@@ -272,7 +277,7 @@ static void on_open(void *user)
     session_tls_info(s, &info);
     front_count(&s->front->counters.handshakes, 1);
     front_count(&s->front->counters.handshakes_resumed, info.resumed);
-    start_codec(s);
+    (void)start_codec(s);
 }
 
 static void no_bytes(void *user, struct str bytes)
@@ -347,30 +352,29 @@ static struct session *session_new(struct front_listener *listener, const struct
     return s;
 }
 
-void serve_connection(struct front_listener *listener, int fd, const struct addr *peer)
+bool serve_connection(struct front_listener *listener, int fd, const struct addr *peer)
 {
     struct session *s = session_new(listener, peer);
     if (s == NULL) {
         close(fd);
-        return;
+        return false;
     }
     s->stream = tcp_open(s->front->loop, fd, &handshake_user, s);
     if (s->stream == NULL) {
         session_free(s);
-        return;
+        return false;
     }
     stream_addresses(s->stream, &s->local, NULL);
-    if (!listener->tls) {
-        start_codec(s);
-        return;
-    }
+    if (!listener->tls)
+        return start_codec(s);
     struct stream *tls = tls_accept(s->stream, s->front->tls, choose, s, &handshake_user, s);
     if (tls == NULL) {
         session_end(s, true);
-        return;
+        return false;
     }
     s->stream = tls;
     set_wait(s, WAIT_HANDSHAKE, s->front->snapshot->handshake_ms);
+    return true;
 }
 
 void serve_drain(struct session *session)
@@ -380,6 +384,44 @@ void serve_drain(struct session *session)
     codec_drain(session->codec);
     if (session->wait == WAIT_IDLE)
         wait_idle(session, DRAIN_IDLE_MS);
+}
+
+/* Whose timer fires `whole_ms` after the last thing it did. */
+static bool is_quiet(const struct session *s, uint64_t whole_ms)
+{
+    return loop_now_ms(s->front->loop) + whole_ms >= s->timer.at_ms + SERVE_QUIET_MS;
+}
+
+static bool may_make_way(const struct session *s)
+{
+    const struct snapshot *snapshot = s->front->snapshot;
+    switch (s->wait) {
+    case WAIT_HANDSHAKE:
+        return is_quiet(s, snapshot->handshake_ms);
+    case WAIT_HEAD:
+        return is_quiet(s, snapshot->head_ms);
+    case WAIT_IDLE:
+        return is_quiet(s, s->requests == 0 ? snapshot->head_ms : snapshot->idle_ms);
+    default:
+        return false;
+    }
+}
+
+bool serve_make_way(struct session *s)
+{
+    bool shakes = s->wait == WAIT_HANDSHAKE;
+    if (!may_make_way(s))
+        return false;
+    if (shakes)
+        front_count(&s->front->counters.handshakes_failed, 1);
+    if (s->wait != WAIT_IDLE)
+        record_connection(s, ACCESS_BY_LIMIT, STR("descriptors"),
+                          shakes ? STR("descriptors ran out in a TLS handshake that stood still")
+                                 : STR("descriptors ran out in a head that stood still"));
+    if (!shakes)
+        stream_finish(s->stream);
+    session_end(s, shakes);
+    return true;
 }
 
 void serve_cut(struct session *session)

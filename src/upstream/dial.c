@@ -14,11 +14,15 @@ static const char *error_name(int error)
     return name != NULL ? name : "unknown error";
 }
 
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 /* What ran out is ours and says nothing about the origin. */
 static bool is_our_fault(int error)
 {
-    return error == EADDRNOTAVAIL || error == EMFILE || error == ENFILE || error == ENOBUFS ||
-           error == ENOMEM;
+    return error == EADDRNOTAVAIL || is_shortage(error);
 }
 
 static void text_end(struct dial *dial, struct text *text)
@@ -132,6 +136,9 @@ static struct stream *open_stream(struct dial *dial, const struct addr *to,
                                   const struct addr *source)
 {
     struct stream *lower = tcp_connect(dial->loop, to, source, &dial_user, dial);
+    if (lower == NULL && is_shortage(errno) && dial->make_room != NULL &&
+        dial->make_room(dial->make_room_user))
+        lower = tcp_connect(dial->loop, to, source, &dial_user, dial);
     if (lower == NULL || !dial->to->tls)
         return lower;
     struct stream *stream = tls_connect(lower, dial->tls, dial->to->tls_conf, &dial_user, dial);

@@ -24,6 +24,9 @@ struct dial {
     unsigned source_at; /* the source address to begin with */
     /* Counts connects for which no local port was free (or the source is not ours); or NULL. */
     _Atomic uint64_t *ports_out;
+    /* Descriptors or memory ran out: is there some now? Or NULL. */
+    bool (*make_room)(void *user);
+    void *make_room_user;
     /* Connected (its user must be set at once), or NULL and see `failure` and `why`. */
     void (*on_done)(struct dial *dial, struct stream *stream);
     /* out */

@@ -112,6 +112,20 @@ void pool_fini(struct pool *pool)
     timer_clear(&pool->timer);
 }
 
+unsigned pool_close_idle(struct pool *pool, uint32_t idle_ms_min)
+{
+    unsigned closed = 0;
+    struct link *oldest;
+    while ((oldest = pool->idle.prev) != &pool->idle) {
+        struct origin_conn *conn = LIST_OF(oldest, struct origin_conn, idle);
+        if (loop_now_ms(pool->loop) - conn->last_used_ms < idle_ms_min)
+            break;
+        pool_close(pool, conn);
+        closed++;
+    }
+    return closed;
+}
+
 void pool_sift(struct pool *pool, bool (*keep)(void *user, const struct addr *peer), void *user)
 {
     struct link *link = pool->idle.next;

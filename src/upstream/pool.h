@@ -31,6 +31,8 @@ void pool_add(struct pool *pool, struct origin_conn *conn, uint32_t max, uint32_
 /* The one used last, if it was used within `idle_ms_max` (0: whenever) and looks alive; or NULL. */
 struct origin_conn *pool_take(struct pool *pool, uint32_t idle_ms_max);
 
+/* Closes those that were not used for `idle_ms_min`; answers how many. */
+unsigned pool_close_idle(struct pool *pool, uint32_t idle_ms_min);
 /* Closes those for which `keep` says no. */
 void pool_sift(struct pool *pool, bool (*keep)(void *user, const struct addr *peer), void *user);
 

@@ -16,7 +16,9 @@ struct upstreams {
     struct origins origins;
     struct balance balance;
     struct retry_budgets budgets;
-    unsigned source_at;     /* source addresses take turns */
+    unsigned source_at; /* source addresses take turns */
+    bool (*make_room)(void *user);
+    void *make_room_user;
     struct tls_client *tls; /* made when the first origin wants it */
     struct loop_task task;  /* the end */
 };
@@ -44,6 +46,22 @@ struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver,
     balance_init(&upstreams->balance);
     retry_budgets_init(&upstreams->budgets);
     return upstreams;
+}
+
+void upstreams_when_tight(struct upstreams *upstreams, bool (*make_room)(void *user), void *user)
+{
+    upstreams->make_room = make_room;
+    upstreams->make_room_user = user;
+}
+
+unsigned upstreams_close_idle(struct upstreams *upstreams, uint32_t idle_ms_min)
+{
+    unsigned closed = 0;
+    for (unsigned i = 0; i < ORIGIN_BUCKETS; i++)
+        for (struct origin *origin = upstreams->origins.buckets[i]; origin != NULL;
+             origin = origin->next)
+            closed += pool_close_idle(&origin->pool, idle_ms_min);
+    return closed;
 }
 
 /* After the streams that were closed: they go at the end of the turn, in the order of closing. */
@@ -388,6 +406,8 @@ static struct attempt *attempt_new(struct upstream_wait *wait)
     attempt->dial.resolver = wait->upstreams->resolver;
     attempt->dial.conf = wait->conf;
     attempt->dial.on_done = dialled;
+    attempt->dial.make_room = wait->upstreams->make_room;
+    attempt->dial.make_room_user = wait->upstreams->make_room_user;
     return attempt;
 }
 

@@ -49,6 +49,11 @@ struct upstream_wait {
 struct upstreams *upstreams_new(struct loop *loop, struct resolver *resolver,
                                 struct origin_registry *registry)
     __attribute__((warn_unused_result));
+/* When a connect fails for want of descriptors or memory, `make_room` is called; where it says that
+ * there is some now, the connect is tried once more. */
+void upstreams_when_tight(struct upstreams *upstreams, bool (*make_room)(void *user), void *user);
+/* Closes connections that have idled for so long at least; answers how many. */
+unsigned upstreams_close_idle(struct upstreams *upstreams, uint32_t idle_ms_min);
 /* Closes all idle connections. Connections taken must have come back, waits must be cancelled. The
  * memory goes at the end of the loop's turn, or with loop_end(). */
 void upstreams_end(struct upstreams *upstreams);

@@ -125,25 +125,79 @@ def test_a_full_disk(portcullis, certs, processes, folder):
 
 @sees_inside
 def test_descriptors_run_out_and_come_back(portcullis, certs, processes):
-    (a,) = processes()
+    (a,) = processes(mode="leave")
     p = portcullis(conf(certs, at(a)))
     worker = p.worker_pid()
     with Load(p, certs.ca, fresh=0) as load:
         settle(load, 0.5)
         limit(worker, resource.RLIMIT_NOFILE, fds(worker) + 20)
+        # All at an origin that does not answer: none may be closed to make room for others.
+        held = b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n"
         crowd = [socket.create_connection(("127.0.0.1", p.port), 30) for _ in range(100)]
+        for s in crowd:
+            s.sendall(held)
         p.wait_stderr("accepting pauses")
         settle(load)
         for s in crowd:
+            leave(s)  # a FIN alone would mean that it still wants its answer
             s.close()
         freed = time.monotonic()
-        assert p.get("/again").status == 200
+        wait_for(lambda: get_or_none(p) == 200, "to be served again")
         back = time.monotonic() - freed
         settle(load, 0.5)
     nothing_lost(load, processes.record, ("GET 503", "POST 503"))
     assert back < (5 if SANITIZED else 1), f"back after {back:.2f} s"
     assert p.worker_pid() == worker
     tell("descriptors run out", back_ms=round(back * 1000), **load.figure())
+
+
+def stays_open(s):
+    """A client's view: nothing has come, and no end."""
+    s.setblocking(False)
+    try:
+        return s.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+@sees_inside
+def test_the_oldest_idle_connections_make_room_for_new_ones(portcullis, certs, processes):
+    (a,) = processes(mode="leave")
+    p = portcullis(conf(certs, at(a), front="timeout idle 60s\ntimeout head 60s"))
+    worker = p.worker_pid()
+    with Load(p, certs.ca) as load:
+        settle(load, 0.5)
+        held = [socket.create_connection(("127.0.0.1", p.port), 30) for _ in range(5)]
+        for s in held:
+            s.sendall(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_for(lambda: p.status()["requests"]["now"] >= 5, "requests to be held")
+        before = limit(worker, resource.RLIMIT_NOFILE, fds(worker) + 60)
+        crowd = []
+        for _ in range(400):  # they say nothing
+            crowd.append(socket.create_connection(("127.0.0.1", p.port), 30))
+            time.sleep(0.002)
+        p.wait_stderr("the connections idle for longest are closed")
+        # The worker can still be told and asked: descriptors come with a new configuration.
+        assert p.reload(conf(certs, at(a), front="timeout idle 61s\ntimeout head 60s")).returncode == 0
+        asked = p.cli("explain", "GET", f"http://localhost:{p.port}/", "-c", str(p.conf))
+        assert asked.returncode == 0, asked.stderr
+        # Each of them holds its place for a second, so that all 400 take some time.
+        wait_for(lambda: [stays_open(s) for s in crowd].count(False) > 300, "places to be given up")
+        settle(load)
+        alive = [stays_open(s) for s in crowd]
+        half = len(alive) // 2
+        assert alive[half:].count(True) > alive[:half].count(True), "the oldest go first"
+        assert all(stays_open(s) for s in held), "a request was cut"
+        limit(worker, resource.RLIMIT_NOFILE, before)
+        for s in crowd + held:
+            s.close()
+    # Nobody who sends is quiet for long: of the load no connection was closed but by chance.
+    nothing_lost(load, processes.record)
+    assert p.worker_pid() == worker
+    assert p.stderr().count("the connections idle for longest are closed") < 20
+    tell("idle connections make room", kept=alive.count(True), closed=alive.count(False), **load.figure())
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer's shadow memory is larger than any such limit")

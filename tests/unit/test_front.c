@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "net/loop.h"
 #include "net/resolver.h"
+#include "proxy/room.h"
 #include "proxy/route.h"
 #include "proxy/snapshot.h"
 #include "tls/tls_tickets.h"
@@ -777,6 +778,80 @@ static void requests_are_answered_while_a_worker_goes(void **state)
     expect_no_sessions(w);
 }
 
+static void be_patient(struct world *w)
+{
+    w->snapshot->idle_ms = w->snapshot->head_ms = 10 * WAIT_MS;
+}
+
+static bool made_room;
+static void make_room(struct world *w)
+{
+    made_room = room_make(w->front);
+}
+
+static bool is_closed(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+    return poll(&p, 1, 0) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
+}
+
+static void room_is_made_of_those_quiet_for_longest_and_never_of_requests(void **state)
+{
+    enum { COUNT = ROOM_SESSIONS + 4 };
+    struct world *w = *state;
+    int fds[COUNT];
+    on_loop(w, be_patient);
+    int busy = client(w);
+    for (int i = 0; i < COUNT; i++) {
+        fds[i] = client(w);
+        say(fds[i], "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_true(hear(fds[i], "hello /hello"));
+    }
+    say(fds[0], "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"); /* now it is the last of them */
+    assert_true(hear(fds[0], "hello /hello"));
+    on_loop(w, make_room);
+    assert_false(made_room); /* the next request may be under way */
+    usleep(1100 * 1000);     /* SERVE_QUIET_MS */
+    say(busy, "GET /app/1 HTTP/1.1\r\nHost: pub\r\n\r\n");
+    int origin = accept_origin(w);
+    on_loop(w, make_room);
+    assert_true(made_room);
+    for (int i = 1; i <= ROOM_SESSIONS; i++)
+        assert_true(hear(fds[i], NULL));
+    assert_false(is_closed(fds[0]));
+    for (int i = ROOM_SESSIONS + 1; i < COUNT; i++)
+        assert_false(is_closed(fds[i]));
+    on_loop(w, make_room);
+    assert_true(made_room);
+    on_loop(w, make_room);
+    assert_false(made_room); /* the one that is left has a request */
+    say(origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+    assert_true(hear(busy, "\r\n\r\nhi"));
+    for (int i = 0; i < COUNT; i++)
+        close(fds[i]);
+    close(busy);
+    close(origin);
+    expect_no_sessions(w);
+}
+
+static void a_head_makes_way_once_it_stands_still(void **state)
+{
+    struct world *w = *state;
+    on_loop(w, be_patient);
+    int fd = client(w);
+    say(fd, "GET / HT");
+    usleep(100 * 1000);
+    on_loop(w, make_room);
+    assert_false(made_room); /* more of it may be under way */
+    usleep(1000 * 1000);     /* SERVE_QUIET_MS */
+    on_loop(w, make_room);
+    assert_true(made_room);
+    assert_true(hear(fd, NULL));
+    close(fd);
+    expect_no_sessions(w);
+}
+
 static void an_idle_connection_ends_soon_when_its_worker_goes(void **state)
 {
     struct world *w = *state;
@@ -1028,6 +1103,8 @@ int main(int argc, char **argv)
         CLAIM(a_chunked_body_outlives_its_snapshot),
         CLAIM(a_plain_connection_stays_plain_when_its_listener_gets_tls),
         CLAIM(requests_are_answered_while_a_worker_goes),
+        CLAIM(room_is_made_of_those_quiet_for_longest_and_never_of_requests),
+        CLAIM(a_head_makes_way_once_it_stands_still),
         CLAIM(an_idle_connection_ends_soon_when_its_worker_goes),
         CLAIM(a_client_that_breaks_off_after_its_fin_leaves_nothing_behind),
         CLAIM(a_location_never_becomes_another_host),

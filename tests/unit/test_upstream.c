@@ -444,6 +444,43 @@ static void what_runs_out_here_is_not_the_origins_failure(void **state)
     assert_int_equal(status_of(s).failures, 0);
 }
 
+static bool raise_limit(void *user)
+{
+    setrlimit(RLIMIT_NOFILE, user);
+    return true;
+}
+
+static void a_connect_is_tried_again_where_room_was_made(void **state)
+{
+    struct stage *s = *state;
+    struct rlimit before, none;
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 3;
+    upstreams_when_tight(s->upstreams, raise_limit, &before);
+    setrlimit(RLIMIT_NOFILE, &none);
+    struct asker a = {0};
+    take_ok(s, &a);
+    assert_int_equal(a.wait.attempts, 1);
+    discard(s, &a);
+}
+
+static void idle_connections_to_origins_are_closed_on_demand_but_not_those_in_use(void **state)
+{
+    struct stage *s = *state;
+    s->conf.origin_count = 1;
+    struct asker a = {0}, b = {0};
+    take_ok(s, &a);
+    take_ok(s, &b);
+    give(s, &a);
+    assert_int_equal(upstreams_close_idle(s->upstreams, 10000), 0);
+    assert_int_equal(status_of(s).idle, 1);
+    assert_int_equal(upstreams_close_idle(s->upstreams, 0), 1);
+    assert_int_equal(status_of(s).idle, 0);
+    assert_int_equal(status_of(s).in_use, 1);
+    discard(s, &b);
+}
+
 /* --- the pool
  * --------------------------------------------------------------------------------------- */
 
@@ -898,6 +935,8 @@ int main(void)
         STAGED(retry_bounds_the_origins_tried),
         STAGED(origins_of_earlier_takes_are_left_out_if_there_are_others),
         STAGED(what_runs_out_here_is_not_the_origins_failure),
+        STAGED(a_connect_is_tried_again_where_room_was_made),
+        STAGED(idle_connections_to_origins_are_closed_on_demand_but_not_those_in_use),
         STAGED(a_connection_given_back_is_taken_again_last_in_first_out),
         STAGED(a_fresh_one_is_made_when_asked_for),
         STAGED(when_an_origin_refuses_an_idle_connection_of_the_next_will_do),
