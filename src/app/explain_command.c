@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "config/compile.h"
+#include "http/header.h"
 
 #include <ifaddrs.h>
 #include <netdb.h>
@@ -105,6 +106,31 @@ static bool add_headers(struct job *job)
     return true;
 }
 
+/* False after telling why: what is answered later would refuse it as well, but this is wrong usage.
+ */
+static bool words_fine(const struct cli *cli)
+{
+    const char *header, *from = cli_value(cli, "--from");
+    struct addr addr;
+    if (!header_name_ok(str_from_z(cli->operands[0]))) {
+        log_error("'%s' is no method", log_escape(str_from_z(cli->operands[0])));
+        return false;
+    }
+    if (from != NULL && !addr_parse_ip(str_from_z(from), &addr)) {
+        log_error("--from wants an IP address, not '%s'", log_escape(str_from_z(from)));
+        return false;
+    }
+    for (unsigned at = 0; (header = cli_next(cli, "--header", &at)) != NULL;) {
+        size_t colon = str_find_byte(str_from_z(header), ':');
+        if (colon == SIZE_MAX || colon == 0) {
+            log_error("a header is written as 'Name: value', not '%s'",
+                      log_escape(str_from_z(header)));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* False after telling why. */
 static bool ask(struct job *job)
 {
@@ -116,6 +142,8 @@ static bool ask(struct job *job)
     }
     if (!add_pair(job, "method", str_from_z(job->cli->operands[0])) ||
         !add_pair(job, "url", str_from_z(job->cli->operands[1])) || !add_headers(job))
+        return false;
+    if (!words_fine(job->cli))
         return false;
     if (from != NULL && !add_pair(job, "from", str_from_z(from)))
         return false;

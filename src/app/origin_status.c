@@ -119,7 +119,9 @@ static void write_row(struct text *out, const struct row *row)
     text_add_z(out, "{\"origin\":");
     text_add_json(out, text_of(row));
     text_printf(out, ",\"state\":\"%s\"", state_names[row->state]);
-    if (row->state != UP && row->cause[0] != '\0') {
+    if (row->state == DRAINED) {
+        text_add_z(out, ",\"why\":\"drained by the operator\"");
+    } else if (row->state != UP && row->cause[0] != '\0') {
         text_add_z(out, ",\"why\":");
         text_add_json(out, str_from_z(row->cause));
     }

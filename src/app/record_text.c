@@ -275,7 +275,7 @@ bool record_text_line(struct arena *arena, struct str line, struct text *out)
     add_pair(out, "  ", get(r, "client"));
     add_pair(out, "  ", has(r, "method") ? get(r, "method") : get(r, "kind"));
     add_pair(out, " ", get(r, "host"));
-    add_pair(out, "", get(r, "path"));
+    add_pair(out, has(r, "host") ? "" : " ", get(r, "path"));
     if (has(r, "query"))
         text_add_byte(out, '?');
     add_pair(out, "", get_masked(arena, r, "query", false));

@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "config/compile.h"
 #include "config/value.h"
+#include "net/addr.h"
+#include "observe/tail.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -267,6 +269,25 @@ static int follow(const struct cli *cli, struct arena *arena, const struct str *
     }
 }
 
+/* False after telling why: what the worker would refuse as well, but this is wrong usage. */
+static bool tail_options_fine(const struct cli *cli)
+{
+    const char *status = cli_value(cli, "--status"), *from = cli_value(cli, "--from");
+    struct tail_filter filter;
+    struct cidr net;
+    if (status != NULL && !tail_status(str_from_z(status), &filter)) {
+        log_error("--status wants a status such as 404, or a class such as 5xx, not '%s'",
+                  log_escape(str_from_z(status)));
+        return false;
+    }
+    if (from != NULL && cidr_parse(str_from_z(from), &net) != CIDR_OK) {
+        log_error("--from wants addresses such as 10.0.0.0/8, not '%s'",
+                  log_escape(str_from_z(from)));
+        return false;
+    }
+    return true;
+}
+
 int tail_command(const struct cli *cli)
 {
     struct arena *arena = arena_new(ARENA_BYTES, 65536);
@@ -279,6 +300,10 @@ int tail_command(const struct cli *cli)
     if (slow != NULL && !value_duration(str_from_z(slow), &slow_ms)) {
         log_error("--slow wants a duration such as 500ms or 2s, not '%s'",
                   log_escape(str_from_z(slow)));
+        arena_end(arena);
+        return EXIT_USAGE;
+    }
+    if (!tail_options_fine(cli)) {
         arena_end(arena);
         return EXIT_USAGE;
     }

@@ -175,6 +175,7 @@ static void place_site(struct compile *c, const struct settings *settings)
         diag_error(c->diag, &b->statement->words[0].pos, "no listener serves this site");
     if (tls) {
         compile_tls_site(c, settings->tls);
+        site->tls_where = compile_where(c, settings->tls);
         site->hsts_s = settings->hsts_s;
         set_plain(c, settings, site);
     } else {

@@ -121,7 +121,8 @@ static bool tell_listener(struct explain *e)
 
 /* ---- tls ---- */
 
-static void tell_cert(struct explain *e, const struct tls_cert *cert, bool first)
+static void tell_cert(struct explain *e, const struct site *site, const struct tls_cert *cert,
+                      bool first)
 {
     const struct tls_facts *facts = tls_cert_facts(cert);
     int64_t left_s = facts->chain_not_after - (int64_t)(clock_wall_us() / 1000000);
@@ -138,7 +139,7 @@ static void tell_cert(struct explain *e, const struct tls_cert *cert, bool first
     text_add_z(&text, ", for");
     for (size_t i = 0; i < facts->name_count; i++)
         text_printf(&text, " %.*s", STR_ARG(facts->names[i]));
-    report_add(e->report, first ? "certificate" : "or, for other clients", NULL, "%.*s",
+    report_add(e->report, first ? "certificate" : "or, for other clients", &site->tls_where, "%.*s",
                STR_ARG(text_str(&text)));
 }
 
@@ -164,7 +165,7 @@ static bool tell_tls(struct explain *e)
     const struct site *site = listener_default_site(e->listener, sni, &e->local);
     report_add(e->report, "site", &site->where, "%.*s", STR_ARG(site->name));
     for (size_t i = 0; i < dry->choice.cert_count; i++)
-        tell_cert(e, dry->choice.certs[i], i == 0);
+        tell_cert(e, site, dry->choice.certs[i], i == 0);
     if (sni.len != 0 && dry->choice.cert_count != 0 && !tls_cert_covers(dry->choice.certs[0], sni))
         report_add(e->report, "warning", NULL, "the certificate is not for %.*s: clients refuse it",
                    STR_ARG(sni));

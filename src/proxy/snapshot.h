@@ -206,6 +206,7 @@ struct site {
     bool tls;
     struct tls_cert **certs; /* referenced by the part; in order of preference */
     size_t cert_count;
+    struct where tls_where; /* of the line that names them */
     uint8_t
         tls_id[32];  /* of its TLS settings: tickets are bound to it; equal ids may share (421) */
     uint64_t hsts_s; /* 0: off */

@@ -505,7 +505,8 @@ def test_the_certificate_and_its_end_are_told(explained):
     told = explained("GET", "https://localhost:8443/")
     assert said(told, "tls", "name") == [("the client asks for localhost", None)]
     assert said(told, "tls", "site") == [("www.example.com", "x.conf:4")]
-    certificate = said(told, "tls", "certificate")[0][0]
+    certificate, at = said(told, "tls", "certificate")[0]
+    assert at == "x.conf:3"
     assert certificate.startswith("ECDSA P-256, good for ") and " localhost 127.0.0.1" in certificate
     assert said(told, "tls", "warning") == []
     told = explained("GET", "https://www.example.com:8443/")
@@ -622,13 +623,13 @@ def test_it_answers_under_load_and_reloads(world):
 def test_wrong_words_are_told(folder):
     (folder / "x.conf").write_text("listen http://127.0.0.1:8080\nstate state\nsite * -> respond 200\n")
     for words, why in ((("GET", "/x"), "a URL begins with http:// or https://"),
-                       (("G T", "http://localhost/"), "this is no method"),
+                       (("G T", "http://localhost/"), "is no method"),
                        (("GET", "http://localhost/", "--from", "me"), "--from wants an IP address"),
                        (("GET", "http://localhost/", "-H", "x"), "a header is written as"),
                        (("GET", "http://localhost/", "--control", "x"), "one of them"),
                        (("GET",), "wants METHOD URL")):
         done = cli("explain", "-c", "x.conf", *words, cwd=folder)
-        assert done.returncode != 0 and why in done.stderr, done.stderr
+        assert done.returncode == 2 and why in done.stderr, done.stderr
     (folder / "x.conf").write_text("nonsense\n")
     done = cli("explain", "-c", "x.conf", "GET", "http://localhost/", cwd=folder)
     assert done.returncode == 2 and "portcullis check tells them" in done.stderr
