@@ -137,7 +137,8 @@ const struct directive directives[] = {
      "strict: the path is also read as lenient origins read it (%2f, %5c and \\ as a slash, what "
      "follows a ; in a segment dropped, decoded a second time, overlong UTF-8, cut at an encoded "
      "?, "
-     "# or NUL, letters without case). Where one of these readings falls on a route with other "
+     "# or NUL, letters without case, //NAME as a host). Where one of these readings falls on a "
+     "route with other "
      "allow "
      "and deny lines, or climbs to where no route is, the answer is 400 and the record names both "
      "routes. loose: not on this route.",

@@ -143,7 +143,8 @@ static enum parse decode_path(struct arena *arena, struct uri *uri, struct parse
         uri->path = STR("/");
     else if (is_canonical(raw)) {
         uri->path = raw;
-        uri->has_readings = str_find_byte(raw, ';') != SIZE_MAX; /* no other may stand there raw */
+        /* no other may stand there raw */
+        uri->readings = str_find_byte(raw, ';') != SIZE_MAX ? URI_READ_BYTES : 0;
     } else {
         char *memory = arena_alloc(arena, raw.len);
         if (memory == NULL)
@@ -157,7 +158,8 @@ static enum parse decode_path(struct arena *arena, struct uri *uri, struct parse
             text_add(&path, str_from(piece, len));
         }
         uri->path = text_str(&path);
-        uri->has_readings = has_readings(uri->path);
+        uri->readings = (has_readings(uri->path) ? URI_READ_BYTES : 0) |
+                        (str_starts(raw, STR("//")) ? URI_READ_HOST : 0);
         if (has_control_byte(uri->path))
             return parse_bad(error, 400, "an encoded control byte in the path");
     }

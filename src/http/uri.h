@@ -29,7 +29,12 @@ struct uri {
     struct str authority; /* of absolute-form, else empty */
     struct str path;      /* canonical; "*" of asterisk-form, else it begins with '/' */
     bool has_query;       /* there was a '?' */
-    bool has_readings;    /* a byte stands in `path` that origins read in different ways */
+    unsigned readings;    /* URI_READ_ bits: why origins may read another path */
+};
+
+enum {
+    URI_READ_BYTES = 1, /* a byte stands in `path` that origins read in different ways */
+    URI_READ_HOST = 2,  /* the raw path begins with two slashes: some read a host there */
 };
 
 /* origin-form, absolute-form or "*"; PARSE_DONE or PARSE_BAD. */

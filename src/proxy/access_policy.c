@@ -35,6 +35,15 @@ static const struct access_list *next_list(const struct route_conf *conf, size_t
     return NULL;
 }
 
+bool access_policy_admits(const struct route_conf *conf, const struct addr *client)
+{
+    const struct access_rule *rule;
+    for (size_t i = 0; conf != NULL && i < LEVELS; i++)
+        if (conf->access[i] != NULL && !access_list_admits(conf->access[i], client, &rule))
+            return false;
+    return true;
+}
+
 /* On which level a list stands makes no difference: every list must let a request in. */
 bool access_policy_same(const struct route_conf *a, const struct route_conf *b)
 {

@@ -12,5 +12,7 @@
  * in the same order. NULL is a route without any.
  */
 bool access_policy_same(const struct route_conf *a, const struct route_conf *b);
+/* Do the lists of all levels let this client in? */
+bool access_policy_admits(const struct route_conf *conf, const struct addr *client);
 
 #endif

@@ -158,7 +158,7 @@ static bool resolve(struct text *out, struct str path, size_t floor)
 static void keep(struct readings *r, struct str path, unsigned how)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (str_eq(r->all[i].path, path) && (r->all[i].how & LAX_TWICE) == (how & LAX_TWICE))
+        if (str_eq(r->all[i].path, path) && ((r->all[i].how ^ how) & (LAX_TWICE | LAX_HOST)) == 0)
             return;
     if (r->count == LAX_READINGS_MAX) {
         r->many = true;
@@ -187,13 +187,23 @@ static void read_one_way(struct readings *r, const struct reading *from, size_t 
     keep(r, text_str(&resolved), how | LAX_DOTS);
 }
 
+/* "//host/path": the host goes. */
+static void read_host(struct readings *r, struct str path)
+{
+    struct str rest = str_skip(path, 1);
+    size_t slash = str_find_byte(rest, '/');
+    keep(r, slash == SIZE_MAX ? STR("/") : str_skip(rest, slash), LAX_HOST);
+}
+
 /* The first is the path itself. */
-static void read_all(struct readings *r, struct str path)
+static void read_all(struct readings *r, struct str path, bool names_host)
 {
     r->changed = arena_alloc(r->arena, path.len + 1);
     r->resolved = arena_alloc(r->arena, path.len + 1);
     r->no_memory = r->changed == NULL || r->resolved == NULL;
     r->all[r->count++] = (struct reading){.path = path};
+    if (names_host)
+        read_host(r, path);
     for (size_t i = 0; i < r->count && !r->many && !r->no_memory; i++)
         for (size_t way = 0; way < sizeof ways / sizeof ways[0]; way++)
             if ((ways[way].bit & LAX_TWICE & r->all[i].how) == 0)
@@ -206,12 +216,15 @@ struct judge {
     const struct router *router;
     const struct route *chosen;
     struct lax_path *out;
+    const struct addr *client;
+    bool as_host; /* the present reading is LAX_HOST */
     bool ambiguous;
 };
 
 static bool is_other(const struct judge *judge, const struct route *route)
 {
-    return route != judge->chosen && !access_policy_same(route->conf, judge->chosen->conf);
+    return route != judge->chosen && !access_policy_same(route->conf, judge->chosen->conf) &&
+           !(judge->as_host && access_policy_admits(route->conf, judge->client));
 }
 
 /* Asks on until a route is another one. */
@@ -244,6 +257,7 @@ static enum lax_verdict judge_reading(struct judge *judge, struct arena *arena,
     bool undecided = false;
     struct route_query asked = *query;
     unsigned how = reading->how;
+    judge->as_host = (how & LAX_HOST) != 0;
     asked.path = reading->path;
     asked.undecided = &undecided;
     asked.trace = NULL; /* what nearly matched is told of the path itself */
@@ -281,12 +295,15 @@ static enum lax_verdict judge_all(struct judge *judge, struct arena *arena,
 }
 
 enum lax_verdict lax_path_judge(struct arena *arena, const struct router *router,
-                                const struct route_query *query, bool has_readings,
+                                const struct route_query *query, unsigned reasons,
                                 const struct route *chosen, struct lax_path *out)
 {
-    struct judge judge = {.router = router, .chosen = chosen, .out = out};
+    struct judge judge = {.router = router, .chosen = chosen, .out = out, .client = query->client};
+    /* A target that is written anew never begins with two slashes. */
+    bool names_host =
+        (reasons & URI_READ_HOST) != 0 && !chosen->strip && chosen->rewrite.count == 0;
     *out = (struct lax_path){0};
-    if (!has_readings) {
+    if (!names_host && (reasons & URI_READ_BYTES) == 0) {
         if (!router_asks_nocase(router, query->path))
             return LAX_PLAIN;
         struct reading itself = {.path = query->path};
@@ -297,7 +314,7 @@ enum lax_verdict lax_path_judge(struct arena *arena, const struct router *router
         return LAX_NO_MEMORY;
     if (chosen->kind == PATTERN_PREFIX && (chosen->strip || chosen->rewrite.count != 0))
         readings.floor = chosen->path.len;
-    read_all(&readings, query->path);
+    read_all(&readings, query->path, names_host);
     enum lax_verdict verdict = judge_all(&judge, arena, query, &readings);
     arena_end(readings.arena);
     return verdict;
@@ -320,7 +337,7 @@ static void add_how(struct text *out, unsigned how)
         {LAX_TWICE, "decoded twice"},       {LAX_OVERLONG, "overlong UTF-8 decoded"},
         {LAX_SLASH, "%2f or %5c as slash"}, {LAX_PARAMETERS, "parameters dropped"},
         {LAX_CUT, "cut at a ?, # or NUL"},  {LAX_DOTS, "dot segments resolved"},
-        {LAX_CASE, "without case"},
+        {LAX_CASE, "without case"},         {LAX_HOST, "// as the beginning of a host"},
     };
     const char *between = " (";
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {

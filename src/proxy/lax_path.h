@@ -9,17 +9,21 @@
  *     overlong    an ASCII byte in a longer form of UTF-8 (`%c0%af`) is that byte
  *     cut         a decoded '?', '#' or NUL ends the path
  *     case        letters are compared without case
+ *     host        what stands between two leading slashes and the next is a host (RFC 3986 4.2;
+ *                 `new URL(target, base)` in JavaScript, parse_url() in PHP)
  *
  * in any order and combination; then "." and ".." are resolved and runs of slashes are one. Where
  * such a reading falls on a route that lets other clients in than the chosen one, or climbs to a
  * path that has no route, the path is ambiguous: the rules of the chosen route would be asked about
- * a resource of the other. A pure function of its arguments; nothing is looked at where neither the
- * path nor the routes give a reason to.
+ * a resource of the other. Doubled slashes come from sloppy clients all the time: of the reading as
+ * a host only what this client may not ask for counts. A pure function of its arguments; nothing is
+ * looked at where neither the path nor the routes give a reason to.
  */
 #ifndef PC_PROXY_LAX_PATH_H
 #define PC_PROXY_LAX_PATH_H
 
 #include "base/text.h"
+#include "http/uri.h"
 #include "proxy/route.h"
 
 enum {
@@ -30,7 +34,8 @@ enum {
     LAX_CUT = 16,
     LAX_DOTS = 32, /* a dot segment was resolved */
     LAX_CASE = 64,
-    LAX_MANY = 128, /* more readings than LAX_READINGS_MAX: none of them an honest one */
+    LAX_HOST = 128,
+    LAX_MANY = 256, /* more readings than LAX_READINGS_MAX: none of them an honest one */
 };
 
 /* Honest paths have one or two; each costs a walk over its bytes and a look-up. */
@@ -50,11 +55,11 @@ struct lax_path {
 };
 
 /*
- * `query` is the one that found `chosen`; `has_readings` comes from uri_parse(). Whether the
+ * `query` is the one that found `chosen`; `reasons` are the `readings` of uri_parse(). Whether the
  * chosen route wants to know (`paths`) is the caller's question.
  */
 enum lax_verdict lax_path_judge(struct arena *arena, const struct router *router,
-                                const struct route_query *query, bool has_readings,
+                                const struct route_query *query, unsigned reasons,
                                 const struct route *chosen, struct lax_path *out)
     __attribute__((warn_unused_result));
 

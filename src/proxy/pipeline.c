@@ -139,7 +139,7 @@ static enum verdict judge_readings(struct exchange *x, const struct route_query 
     struct lax_path lax;
     struct text why;
     const struct route *chosen = x->match.route;
-    switch (lax_path_judge(x->arena, x->site->router, query, x->uri.has_readings, chosen, &lax)) {
+    switch (lax_path_judge(x->arena, x->site->router, query, x->uri.readings, chosen, &lax)) {
     case LAX_PLAIN:
         return VERDICT_NEXT;
     case LAX_UNDECIDED:

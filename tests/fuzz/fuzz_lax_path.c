@@ -31,13 +31,12 @@ static void judge(struct arena *arena, const struct router *router, const struct
     struct text why = text_in(arena, 1 << 16);
     if (!router_find(router, &query, &match))
         return;
-    if (lax_path_judge(arena, router, &query, uri->has_readings, match.route, &lax) !=
-        LAX_AMBIGUOUS)
+    if (lax_path_judge(arena, router, &query, uri->readings, match.route, &lax) != LAX_AMBIGUOUS)
         return;
     lax_path_add_why(&why, &lax, match.route);
     bool cased = router_asks_nocase(router, uri->path);
     if (lax.reading.len == 0 || lax.reading.at[0] != '/' || lax.how == 0 ||
-        lax.reading.len > uri->path.len || (!uri->has_readings && !cased) ||
+        lax.reading.len > uri->path.len || (uri->readings == 0 && !cased) ||
         (lax.other != NULL && access_policy_same(lax.other->conf, match.route->conf)))
         abort();
 }

@@ -18,7 +18,8 @@
 #include "cases.h"
 
 static struct arena *arena;
-static struct access_rule rules[1] = {{.allow = true}};
+static struct cidr ten[1] = {{.net = {.family = ADDR_IP4, .ip = {10}}, .bits = 8}};
+static struct access_rule rules[1] = {{.allow = true, .nets = ten, .net_count = 1}};
 static struct access_list list = {.rules = rules, .count = 1, .has_allow = true};
 static const struct route_conf OPEN = {0};
 static const struct route_conf CLOSED = {.access = {[2] = &list}};
@@ -116,7 +117,7 @@ static struct judged judge(const struct table *t, struct str target)
     if (match.route->conf->paths_loose)
         return judged;
     enum lax_verdict verdict =
-        lax_path_judge(arena, t->router, &query, uri.has_readings, match.route, &judged.lax);
+        lax_path_judge(arena, t->router, &query, uri.readings, match.route, &judged.lax);
     assert_true(verdict == LAX_PLAIN || verdict == LAX_AMBIGUOUS);
     judged.ambiguous = verdict == LAX_AMBIGUOUS;
     if (judged.ambiguous)
@@ -240,7 +241,8 @@ static void what_has_no_reading_costs_nothing(void **state)
         struct arena *own = arena_new((size_t)64 << 20, 1 << 16);
         for (int n = 0; n < TIMES; n++)
             assert_int_equal(lax_path_judge(own, rows[i].table->router, &query,
-                                            rows[i].has_readings, match.route, &lax),
+                                            rows[i].has_readings ? URI_READ_BYTES : 0, match.route,
+                                            &lax),
                              LAX_PLAIN);
         print_message("%s: %u ns\n", rows[i].what,
                       (unsigned)((clock_mono_us() - before) * 1000 / TIMES));
@@ -293,7 +295,7 @@ static void without_memory_nothing_passes(void **state)
     for (; verdict == LAX_NO_MEMORY; n++) {
         assert_true(n < 100);
         arena_fail_at(n);
-        verdict = lax_path_judge(arena, a.router, &query, true, match.route, &lax);
+        verdict = lax_path_judge(arena, a.router, &query, URI_READ_BYTES, match.route, &lax);
         arena_fail_at(0);
     }
     assert_true(n > 3);
