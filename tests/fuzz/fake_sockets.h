@@ -168,6 +168,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
     struct fake_socket *s = fake_get(fd);
     must(!s->connecting && !s->shut);
     errno = fake_fault(s);
+    s->ever_blocked |= errno == EAGAIN;
     if (errno != 0)
         return -1;
     if (s->reset) {
