@@ -25,10 +25,15 @@
 /* Names of one site and of this machine. */
 #define NAMES_MAX 256
 
+struct issued {
+    struct issued *next;
+    struct str cert_path, key_path, cert, key;
+};
+
 void issue_ca_init(struct issue_ca *ca, const struct prescan *prescan, struct arena *arena,
-                   struct diag *diag, bool write)
+                   struct diag *diag, bool keep)
 {
-    *ca = (struct issue_ca){.prescan = prescan, .arena = arena, .diag = diag, .write = write};
+    *ca = (struct issue_ca){.prescan = prescan, .arena = arena, .diag = diag, .keep = keep};
 }
 
 static int64_t now_s(void)
@@ -172,11 +177,7 @@ static bool make_ca(struct issue_ca *ca, const struct str *extra, size_t extra_c
         return false;
     ca->ca_cert = text_str(&cert);
     ca->ca_key = text_str(&key);
-    if (!ca->write)
-        return true;
-    remove_issued(ca);
-    return write_pem(ca, path_of(ca, "ca.key"), ca->ca_key, 0600, why) &&
-           write_pem(ca, path_of(ca, "ca.pem"), ca->ca_cert, 0644, why);
+    return ca->fresh = true;
 }
 
 /*
@@ -205,33 +206,40 @@ static bool ca_lives(const struct issue_ca *ca)
            facts.not_after > now_s() + (int64_t)TLS_CA_LEAF_DAYS * 24 * 3600;
 }
 
+/* What is kept is told when it is. */
+static void tell(struct issue_ca *ca, struct str notice)
+{
+    if (ca->keep)
+        ca->notice = notice;
+    else
+        diag_notice(ca->diag, NULL, "%.*s", STR_ARG(notice));
+}
+
 /* The CA on disk if it will do for these names, else a new one. */
 static bool have_ca(struct issue_ca *ca, const struct str *names, size_t count, struct text *why)
 {
     if (!ca->opened) {
-        if (ca->write && !make_folder(ca, why))
-            return false;
         ca->ca_cert = read_pem(ca, path_of(ca, "ca.pem"));
         ca->ca_key = read_pem(ca, path_of(ca, "ca.key"));
         ca->opened = true;
     }
-    const char *verb = ca->write ? "was made" : "will be made";
+    const char *verb = ca->keep ? "was made" : "will be made";
     if (str_empty(ca->ca_cert) || str_empty(ca->ca_key)) {
-        diag_notice(ca->diag, NULL,
-                    "a local CA %s: %.*s/ca/ca.pem (portcullis cert trust installs "
-                    "it in this machine's store)",
-                    verb, STR_ARG(ca->prescan->state_dir));
+        tell(ca, str_printf(ca->arena,
+                            "a local CA %s: %.*s/ca/ca.pem (portcullis cert trust installs "
+                            "it in this machine's store)",
+                            verb, STR_ARG(ca->prescan->state_dir)));
         ca->fits_file = true;
         return make_ca(ca, names, count, why);
     }
     struct str name = forbidden(ca, names, count);
     if (!str_empty(name))
-        diag_notice(ca->diag, NULL,
-                    "a new local CA %s, since the old one may not sign for %.*s: install it again "
-                    "where the old one is trusted (portcullis cert trust)",
-                    verb, STR_ARG(name));
+        tell(ca, str_printf(ca->arena,
+                            "a new local CA %s, since the old one may not sign for %.*s: install "
+                            "it again where the old one is trusted (portcullis cert trust)",
+                            verb, STR_ARG(name)));
     else if (!ca->fits_file && !ca_lives(ca))
-        diag_notice(ca->diag, NULL, "a new local CA %s, since the old one expires", verb);
+        tell(ca, str_printf(ca->arena, "a new local CA %s, since the old one expires", verb));
     else
         return ca->fits_file = true;
     ca->fits_file = true;
@@ -270,6 +278,19 @@ static bool still_good(const struct issue_ca *ca, struct str cert, const struct 
     return true;
 }
 
+static bool note_issued(struct issue_ca *ca, struct issued pair)
+{
+    struct issued *issued = ARENA_NEW(ca->arena, struct issued);
+    if (issued == NULL)
+        return false;
+    *issued = pair;
+    issued->cert = str_dup(ca->arena, pair.cert);
+    issued->key = str_dup(ca->arena, pair.key);
+    issued->next = ca->issued;
+    ca->issued = issued;
+    return issued->cert.at != NULL && issued->key.at != NULL;
+}
+
 static bool issue(void *user, struct str list, struct text *chain, struct text *key,
                   struct text *why)
 {
@@ -285,15 +306,51 @@ static bool issue(void *user, struct str list, struct text *chain, struct text *
     snprintf(name, sizeof name, "leaf-%016llx.key", id);
     struct str key_path = path_of(ca, name);
     struct str old_cert = read_pem(ca, cert_path), old_key = read_pem(ca, key_path);
-    if (!str_empty(old_key) && still_good(ca, old_cert, names, count)) {
+    if (!ca->fresh && !str_empty(old_key) && still_good(ca, old_cert, names, count)) {
         text_add(chain, old_cert);
         text_add(key, old_key);
         return text_ok(chain) && text_ok(key);
     }
     if (!tls_ca_issue(ca->ca_cert, ca->ca_key, names, count, now_s(), chain, key, why))
         return false;
-    return !ca->write || (write_pem(ca, key_path, text_str(key), 0600, why) &&
-                          write_pem(ca, cert_path, text_str(chain), 0644, why));
+    const struct issued pair = {.cert_path = cert_path,
+                                .key_path = key_path,
+                                .cert = text_str(chain),
+                                .key = text_str(key)};
+    return !ca->keep || note_issued(ca, pair);
+}
+
+/* ---- keeping ---- */
+
+static bool write_issued(const struct issue_ca *ca, struct text *why)
+{
+    for (const struct issued *i = ca->issued; i != NULL; i = i->next)
+        if (!write_pem(ca, i->key_path, i->key, 0600, why) ||
+            !write_pem(ca, i->cert_path, i->cert, 0644, why))
+            return false;
+    return true;
+}
+
+static bool write_ca(const struct issue_ca *ca, struct text *why)
+{
+    remove_issued(ca);
+    return write_pem(ca, path_of(ca, "ca.key"), ca->ca_key, 0600, why) &&
+           write_pem(ca, path_of(ca, "ca.pem"), ca->ca_cert, 0644, why);
+}
+
+bool issue_ca_keep(struct issue_ca *ca)
+{
+    char memory[PATH_MAX + 256];
+    struct text why = text_over(memory, sizeof memory);
+    if (!ca->keep || (!ca->fresh && ca->issued == NULL))
+        return true;
+    if (!make_folder(ca, &why) || (ca->fresh && !write_ca(ca, &why)) || !write_issued(ca, &why)) {
+        diag_error(ca->diag, NULL, "the local CA cannot be kept: %.*s", STR_ARG(text_str(&why)));
+        return false;
+    }
+    if (!str_empty(ca->notice))
+        diag_notice(ca->diag, NULL, "%.*s", STR_ARG(ca->notice));
+    return true;
 }
 
 struct compile_hooks issue_ca_hooks(struct issue_ca *ca)

@@ -291,7 +291,7 @@ static bool load(struct loader *l)
     if (s != NULL && str_empty(s->state_dir))
         s->state_dir = prescan.state_dir;
     bool sent = send_watched(l);
-    return s != NULL && l->diag.errors == 0 && send_form(l, s) && sent;
+    return s != NULL && l->diag.errors == 0 && issue_ca_keep(&ca) && send_form(l, s) && sent;
 }
 
 void loader_main(int channel, void *argument)

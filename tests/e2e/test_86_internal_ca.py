@@ -69,6 +69,18 @@ def test_only_a_name_it_may_not_sign_for_makes_a_new_ca(portcullis):
         assert p.get(host=name, tls=True, ca=p.internal_ca()).status == 200
 
 
+def test_a_file_that_is_refused_leaves_the_ca_that_people_trust(portcullis):
+    p = portcullis(SITE)
+    before = {f.name: f.read_bytes() for f in (p.dir / "state" / "ca").iterdir()}
+    for broken in (SITE + "site www.example.org {\n",
+                   SITE + 'site www.example.org -> respond 200 "wide"\nnonsense\n',
+                   SITE + 'site www.example.org {\n/* -> respond 200\nexpect GET /x -> 403\n}\n'):
+        done = p.reload(broken)
+        assert done.returncode == 1 and "local CA" not in done.stdout + done.stderr
+        assert before == {f.name: f.read_bytes() for f in (p.dir / "state" / "ca").iterdir()}
+    assert p.get(host="localhost", tls=True, ca=p.internal_ca()).status == 200
+
+
 def test_the_constraints_are_critical_and_the_path_length_is_0(portcullis):
     p = portcullis(SITE)
     text = subprocess.run(["openssl", "x509", "-in", str(p.internal_ca()), "-noout", "-text"],
