@@ -29,11 +29,8 @@ static const struct {
     struct str name;
     bool (*answer)(struct query *query, const struct worker_view *view);
 } table[] = {
-    {STR_INIT("origins"), origins},
-    {STR_INIT("origin"), origin},
-    {STR_INIT("explain"), explain},
-    {STR_INIT("why"), worker_why},
-    {STR_INIT("tail"), worker_tail},
+    {STR_INIT("origins"), origins}, {STR_INIT("origin"), origin},    {STR_INIT("explain"), explain},
+    {STR_INIT("why"), worker_why},  {STR_INIT("tail"), worker_tail},
 };
 
 bool worker_query_answer(struct query *query, void *view)
