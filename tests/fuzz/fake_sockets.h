@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FAKE_FIRST = 100000, FAKE_COUNT = 40, FAKE_OUT_MAX = 1 << 20 };
+/* Above all real ones, and below the usual limit of 1,024, which room.c looks at. */
+enum { FAKE_FIRST = 600, FAKE_COUNT = 40, FAKE_OUT_MAX = 1 << 20 };
 enum fake_kind { FAKE_EPOLL, FAKE_MAIL, FAKE_LISTEN, FAKE_CLIENT, FAKE_ORIGIN };
 enum fake_connect { FAKE_ACCEPTS, FAKE_REFUSES, FAKE_SILENT, FAKE_NO_PORT, FAKE_NO_FD };
 
@@ -281,6 +282,10 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t len)
 int __wrap_accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
 {
     must(fake_get(fd)->kind == FAKE_LISTEN && (flags & SOCK_NONBLOCK) != 0);
+    if (fake.connects == FAKE_NO_FD) {
+        errno = EMFILE;
+        return -1;
+    }
     for (; fake.waiting < fake.count; fake.waiting++) {
         struct fake_socket *s = &fake.sockets[fake.waiting];
         if (s->kind != FAKE_CLIENT)

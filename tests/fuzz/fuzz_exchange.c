@@ -347,6 +347,8 @@ static void wind_up(void)
 {
     scene.over = true;
     scene.over_us = fake.now_us;
+    if (fake.connects == FAKE_NO_FD)
+        fake.connects = FAKE_ACCEPTS;
     for (unsigned i = 0; i < fake.count; i++) {
         fake.sockets[i].rate = fake.sockets[i].chunk = SIZE_MAX;
         fake.sockets[i].window += FAKE_OUT_MAX / 2;
