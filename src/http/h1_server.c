@@ -13,6 +13,10 @@
 #define DISCARD_MAX ((uint64_t)64 * 1024)
 /* Above this backlog of answers no further request is taken: who pipelines must read as well. */
 #define ANSWERS_BACKLOG_MAX ((size_t)64 * 1024)
+/* Requests taken from one connection in one turn of the loop. Who pipelines more goes on in the
+ * next: others come in between, and the memory of exchanges, which goes at the end of a turn, stays
+ * small. */
+enum { HEADS_PER_TURN = 16 };
 
 enum reading {
     READ_HEAD,
@@ -57,10 +61,12 @@ struct h1_server {
     union {
         struct h1_scan scan;        /* READ_HEAD */
         uint64_t body_left;         /* READ_LENGTH */
-        struct loop_task free_task; /* ENDING */
+        struct loop_task more_task; /* resting */
+        struct loop_task free_task; /* ENDING, when not resting */
     };
     uint8_t reading, writing, flags, state;
     bool head_answer; /* to HEAD */
+    bool resting;     /* the next of its requests in `in` are taken in the next turn */
 };
 
 static struct h1_server *server_of(struct codec *codec)
@@ -370,6 +376,20 @@ static bool is_waiting(const struct h1_server *h)
     return h->reading == READ_HEAD && (h->flags & PAUSED_BY_US) != 0;
 }
 
+static void take_more(struct loop_task *task);
+
+static void rest(struct h1_server *h, struct str bytes)
+{
+    if (!stash(h, bytes)) {
+        over(h, STREAM_RESET);
+        return;
+    }
+    set_pause(h, PAUSED_BY_US, true);
+    h->resting = true;
+    h->more_task.run = take_more;
+    loop_post(stream_loop(h->codec.stream), &h->more_task);
+}
+
 static void wait_for_client(struct h1_server *h, struct str bytes)
 {
     set_state(h, CODEC_HEAD);
@@ -379,6 +399,7 @@ static void wait_for_client(struct h1_server *h, struct str bytes)
 
 static void consume(struct h1_server *h, struct str bytes)
 {
+    unsigned heads = 0;
     h->flags |= CONSUMING;
     while (bytes.len != 0 && !(h->flags & ENDING)) {
         if (h->reading == READ_NOTHING)
@@ -393,6 +414,10 @@ static void consume(struct h1_server *h, struct str bytes)
         }
         if (must_wait(h)) {
             wait_for_client(h, bytes);
+            break;
+        }
+        if (h->reading == READ_HEAD && heads++ == HEADS_PER_TURN) {
+            rest(h, bytes);
             break;
         }
         if (h->reading == READ_HEAD && !take_head(h, &bytes))
@@ -427,6 +452,23 @@ static void consume_stash(struct h1_server *h)
     h->lent = NULL;
 }
 
+static void free_server(struct loop_task *task);
+
+static void take_more(struct loop_task *task)
+{
+    struct h1_server *h = LIST_OF(task, struct h1_server, more_task);
+    h->resting = false;
+    if (h->flags & ENDING) {
+        free_server(task);
+        return;
+    }
+    h->scan = (struct h1_scan){0};
+    if (h->reading != READ_HEAD)
+        return;
+    set_pause(h, PAUSED_BY_US, false);
+    consume_stash(h);
+}
+
 static void on_bytes(void *user, struct str bytes)
 {
     struct h1_server *h = user;
@@ -438,7 +480,7 @@ static void on_bytes(void *user, struct str bytes)
     }
     if (!stash(h, bytes))
         over(h, STREAM_RESET);
-    else if (h->reading == READ_HEAD)
+    else if (h->reading == READ_HEAD && !h->resting)
         consume_stash(h);
 }
 
@@ -477,6 +519,8 @@ static void on_drained(void *user)
     struct h1_server *h = user;
     if (h->request != NULL) {
         h->codec.user->on_drained(h->request);
+    } else if (h->resting) {
+        return;
     } else if (is_waiting(h)) {
         set_pause(h, PAUSED_BY_US, false);
         consume_stash(h);
@@ -705,8 +749,10 @@ static void end(struct codec *codec, bool reset_peer)
     h->flags |= ENDING;
     h->reading = READ_NOTHING;
     forget_request(h);
-    h->free_task.run = free_server;
-    loop_defer(stream_loop(codec->stream), &h->free_task);
+    if (!h->resting) { /* else take_more() frees it */
+        h->free_task.run = free_server;
+        loop_defer(stream_loop(codec->stream), &h->free_task);
+    }
     if (reset_peer)
         stream_reset(codec->stream);
     else

@@ -15,7 +15,7 @@ input is a new mode (the word `ready` on standard output says that it holds):
     short           announces more than it sends, and ends properly
     hang            reads and never answers
     drop            reads and ends the connection without an answer
-    leave           answers but /hang, which is never answered
+    leave           answers but /hang, which is never answered; what follows it is dropped
 """
 import asyncio
 import os
@@ -30,7 +30,7 @@ BIG = b"x" * 200_000
 
 class Connection(asyncio.Protocol):
     def __init__(self, record):
-        self.record, self.buffer, self.idle = record, b"", None
+        self.record, self.buffer, self.idle, self.drops = record, b"", None, False
 
     def connection_made(self, transport):
         self.transport = transport
@@ -55,6 +55,8 @@ class Connection(asyncio.Protocol):
         self.transport.close()
 
     def data_received(self, data):
+        if self.drops:
+            return
         self.buffer += data
         while b"\r\n\r\n" in self.buffer and not self.transport.is_closing():
             head, _, rest = self.buffer.partition(b"\r\n\r\n")
@@ -74,6 +76,7 @@ class Connection(asyncio.Protocol):
     def answer(self, target):
         how, _, argument = mode[0].partition(" ")
         if how == "hang" or how == "leave" and target == b"/hang":
+            self.drops = how == "leave"
             return
         if how == "drop":
             self.transport.close()

@@ -325,6 +325,29 @@ static void pipelined_requests_are_answered_in_order(void **state)
     close(fd);
 }
 
+/* More than are taken in one turn. */
+static void hundreds_of_pipelined_requests_are_answered_also_behind_a_fin(void **state)
+{
+    enum { COUNT = 300 };
+    static const char one[] = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
+    static char all[COUNT * sizeof one];
+    struct world *w = *state;
+    for (int i = 0; i < COUNT; i++)
+        strcat(all, one);
+    int fd = client(w), other = client(w);
+    say(fd, all);
+    shutdown(fd, SHUT_WR);
+    assert_true(hear(fd, NULL));
+    int answers = 0;
+    for (const char *at = heard; (at = strstr(at, "hello /hello")) != NULL; at++)
+        answers++;
+    assert_int_equal(answers, COUNT);
+    say(other, all); /* and one that leaves in the middle */
+    close(other);
+    close(fd);
+    expect_no_sessions(w);
+}
+
 static void a_request_byte_by_byte_is_answered_like_any_other(void **state)
 {
     const char *request = "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -1077,6 +1100,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         CLAIM(a_respond_route_answers_and_the_connection_stays),
         CLAIM(pipelined_requests_are_answered_in_order),
+        CLAIM(hundreds_of_pipelined_requests_are_answered_also_behind_a_fin),
         CLAIM(a_request_byte_by_byte_is_answered_like_any_other),
         CLAIM(a_malformed_head_gets_a_400_and_a_close),
         CLAIM(a_get_is_forwarded_with_its_prefix_stripped),
