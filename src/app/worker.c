@@ -5,6 +5,7 @@
 #include "app/metrics_desk.h"
 #include "app/privilege.h"
 #include "app/process_facts.h"
+#include "app/watchdog.h"
 #include "app/worker_metrics.h"
 #include "app/worker_query.h"
 #include "app/worker_status.h"
@@ -60,6 +61,7 @@ struct worker {
     bool announced; /* READY was sent for `snapshot` */
     bool draining;
     uint64_t drain_until_ms;
+    struct watchdog watchdog;
     struct query_desk desk;
     struct metrics_desk metrics_desk;
     struct metrics *metrics;
@@ -126,6 +128,7 @@ static void start_threads(struct worker *w, const struct snapshot *s)
                                       .origins = w->origins};
         if (t->resolver == NULL || !worker_thread_start(t))
             end_because("a thread cannot be started");
+        watchdog_watch(&w->watchdog, t->loop, t->thread);
     }
 }
 
@@ -427,6 +430,7 @@ static bool wait_for_news(struct worker *w)
     count += metrics_desk_poll(&w->metrics_desk, fds + count, now_ms);
     int timeout = w->draining ? DRAIN_LOOK_MS : has_retired(w) ? SWEEP_MS : -1;
     timeout = shorter(timeout, metrics_desk_timeout(&w->metrics_desk, now_ms));
+    timeout = shorter(timeout, watchdog_timeout(&w->watchdog, now_ms));
     /* While draining every look wakes us: then only the time counts. */
     const unsigned wake_at = count;
     if (!w->draining)
@@ -438,6 +442,15 @@ static bool wait_for_news(struct worker *w)
     if ((fds[wake_at].revents & POLLIN) != 0 && read(w->wake, &times, sizeof times) < 0)
         return letters; /* it is not full, nor was it rung in between: nothing depends on it */
     return letters;
+}
+
+static void look_at_loops(struct worker *w)
+{
+    int still = watchdog_look(&w->watchdog, clock_mono_ms());
+    if (still < 0)
+        return;
+    watchdog_tell(&w->watchdog, (unsigned)still);
+    end_because("an event loop stands still");
 }
 
 static void answer_questions(struct worker *w)
@@ -485,6 +498,7 @@ static void lock_up(struct worker *w, const struct worker_conf *conf)
     if (!tls_library_init(&error))
         end_because(error);
     tzset(); /* syslog's lines bear local time */
+    watchdog_init(&w->watchdog);
     w->process = process_facts_new();
     sandbox_prepare(&sandbox, &conf->sandbox);
     if (!privilege_drop(conf->user, conf->uid, conf->gid, why, sizeof why))
@@ -534,6 +548,7 @@ void worker_main(int channel, void *argument)
         receive(w, wait_for_news(w));
         announce(w);
         answer_questions(w);
+        look_at_loops(w);
         sweep(w);
         if (w->draining)
             drain_turn(w);
