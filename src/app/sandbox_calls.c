@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
@@ -223,6 +224,7 @@ static const struct {
     {0, SCMP_SYS(fcntl), 1, {ARG_EQ(1, F_GET_SEALS)}},
     {0, SCMP_SYS(ioctl), 1, {ARG_EQ(1, FIONREAD)}},
     {0, SCMP_SYS(ioctl), 1, {ARG_EQ(1, FIONBIO)}},
+    {0, SCMP_SYS(ioctl), 1, {ARG_EQ(1, SIOCOUTQ)}},
     {0, SCMP_SYS(prctl), 1, {ARG_EQ(0, PR_SET_NAME)}},
     /* asking for a limit, not setting one */
     {0, SCMP_SYS(prlimit64), 2, {ARG_EQ(0, 0), ARG_EQ(2, 0)}},

@@ -171,7 +171,8 @@ const struct directive directives[] = {
      "how long things may take",
      "At top level only: handshake (accept to the end of the TLS handshake), head (first byte of a "
      "request to its whole head), idle (kept-alive without a request). body: less than 1k of a "
-     "request's body in this time; send: the client takes nothing; connect: to one origin; answer: "
+     "request's body in this time; send: the client takes less than 1k of an answer in this time; "
+     "connect: to one origin; answer: "
      "request sent to the head of the answer; stream: between bytes of an answer; quiet: a "
      "WebSocket or event stream without a byte either way.",
      "timeout connect 1s answer 8s", compile_settings_timeout},

@@ -50,6 +50,8 @@ struct stream_ops {
     /* Takes all; the stream's memory bound is the caller's duty. After an end it does nothing. */
     void (*send)(struct stream *stream, const struct iovec *iov, int count);
     size_t (*backlog)(const struct stream *stream);
+    /* Bytes that the system has taken from us and the peer has not acknowledged yet. */
+    size_t (*under_way)(const struct stream *stream);
     void (*pause)(struct stream *stream, bool paused);
     void (*expect)(struct stream *stream, bool much);
     void (*first)(struct stream *stream, bool first);
@@ -122,6 +124,10 @@ static inline void stream_reset(struct stream *s)
 static inline struct loop *stream_loop(const struct stream *s)
 {
     return s->ops->loop(s);
+}
+static inline size_t stream_under_way(const struct stream *s)
+{
+    return s->ops->under_way(s);
 }
 static inline bool stream_healthy(struct stream *s)
 {

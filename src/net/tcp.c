@@ -5,10 +5,12 @@
 #include "net/loop.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -330,6 +332,16 @@ static size_t tcp_backlog(const struct stream *stream)
     return tcp_of_const(stream)->out.len;
 }
 
+/* A UNIX socket tells of memory instead: that grows and falls with it. */
+static size_t tcp_under_way(const struct stream *stream)
+{
+    const struct tcp *tcp = tcp_of_const(stream);
+    int bytes = 0;
+    if (tcp->flags & CLOSED || ioctl(tcp->io.fd, SIOCOUTQ, &bytes) != 0 || bytes < 0)
+        return 0;
+    return (size_t)bytes;
+}
+
 static void tcp_pause(struct stream *stream, bool paused)
 {
     struct tcp *tcp = tcp_of(stream);
@@ -446,6 +458,7 @@ static void tcp_addresses(const struct stream *stream, struct addr *local, struc
 static const struct stream_ops tcp_ops = {
     .send = tcp_send,
     .backlog = tcp_backlog,
+    .under_way = tcp_under_way,
     .pause = tcp_pause,
     .expect = tcp_expect,
     .first = tcp_first,

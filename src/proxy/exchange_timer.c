@@ -1,9 +1,12 @@
 #include "proxy/exchange_timer.h"
 
 #include "proxy/front_state.h"
+#include "proxy/session.h"
 
 /* A client that sends less than this within the body timeout is too slow (`timeout body`). */
 #define BODY_PROGRESS_BYTES 1024
+/* And one that takes less than this of an answer within the send timeout (`timeout send`). */
+#define SEND_PROGRESS_BYTES 1024
 
 /* loop_now_ms() is never 0 on a machine that has been up for a millisecond. */
 static uint64_t now_ms(const struct exchange *x)
@@ -26,12 +29,22 @@ void exchange_wait_body(struct exchange *x)
     at_latest(x, x->conf->body_ms);
 }
 
+/*
+ * What the client has taken. The system tells that a socket is writable again only once a third of
+ * its buffer is free, which may be megabytes: of a slow client that is no news for minutes, though
+ * it takes bytes all the time. Over TLS some of them are records' own: only differences count.
+ */
+static uint64_t taken(const struct exchange *x)
+{
+    return x->request.bytes_out - codec_backlog(&x->request) - stream_under_way(x->session->stream);
+}
+
 void exchange_wait_send(struct exchange *x)
 {
     if (x->waits.send_ms != 0)
         return;
     x->waits.send_ms = now_ms(x);
-    x->waits.send_mark = x->request.bytes_out - codec_backlog(&x->request);
+    x->waits.send_mark = taken(x);
     at_latest(x, x->conf->send_ms);
 }
 
@@ -80,13 +93,12 @@ static void note_progress(struct exchange *x)
         w->body_ms = now_ms(x);
         w->body_mark = x->request.body_in;
     }
-    size_t backlog = codec_backlog(&x->request);
-    uint64_t taken = x->request.bytes_out - backlog;
-    if (backlog == 0) {
+    uint64_t so_far = taken(x);
+    if (codec_backlog(&x->request) == 0) {
         w->send_ms = 0;
-    } else if (taken != w->send_mark || w->send_ms == 0) {
+    } else if ((int64_t)(so_far - w->send_mark) >= SEND_PROGRESS_BYTES || w->send_ms == 0) {
         w->send_ms = now_ms(x);
-        w->send_mark = taken;
+        w->send_mark = so_far;
         /* An origin that is not read because its client is slow is not silent. */
         if (w->stream_ms != 0)
             w->stream_ms = now_ms(x);

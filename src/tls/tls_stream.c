@@ -153,6 +153,11 @@ static void op_first(struct stream *stream, bool first)
     stream_first(tls_of(stream)->lower, first);
 }
 
+static size_t op_under_way(const struct stream *stream)
+{
+    return stream_under_way(tls_of(stream)->lower);
+}
+
 static bool op_healthy(struct stream *stream)
 {
     struct tls_stream *tls = tls_of(stream);
@@ -186,6 +191,7 @@ static void op_addresses(const struct stream *stream, struct addr *local, struct
 const struct stream_ops tls_stream_ops = {
     .send = op_send,
     .backlog = op_backlog,
+    .under_way = op_under_way,
     .pause = op_pause,
     .expect = op_expect,
     .first = op_first,

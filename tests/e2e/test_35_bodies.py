@@ -2,6 +2,7 @@
 import hashlib
 import random
 import threading
+import socket
 import time
 
 import pytest
@@ -197,6 +198,28 @@ def test_a_slow_reader_is_not_cut_as_long_as_it_takes_something(portcullis, orig
             time.sleep(0.25)
         client.read_exactly(size - 16 * MIB)
     assert p.wait_log()["end"] == "complete"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_very_slow_reader_is_not_cut_though_its_socket_never_becomes_writable(portcullis, origin, tls):
+    """A socket is writable once a third of its buffer is free: of megabytes, for such a reader, never."""
+    def script(conn):
+        conn.read_request()
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (64 * MIB))
+        for _ in range(64):
+            conn.send(BLOCK)
+
+    o = origin(script)
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\nhttp serve\ntimeout send 700ms\n"
+                   f"site * -> 127.0.0.1:{o.port}\n")
+    with (p.connect_tls() if tls else p.connect()) as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for _ in range(40):
+            client.read_exactly(16384)
+            time.sleep(0.1)
+        assert p.log_records() == []
+        assert p.wait_log()["end"] == "client-timed-out"  # once it takes nothing
 
 
 @pytest.mark.parametrize("kind", ["plain", "tls"])

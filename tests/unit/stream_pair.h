@@ -137,6 +137,11 @@ static inline struct loop *pair_op_loop(const struct stream *s)
     (void)s;
     return NULL;
 }
+static inline size_t pair_op_under_way(const struct stream *s)
+{
+    (void)s;
+    return 0;
+}
 static inline bool pair_op_stranded(const struct stream *s, uint32_t ms)
 {
     (void)s;
@@ -172,6 +177,7 @@ static const struct stream_ops pair_ops = {
     .finish = pair_op_finish,
     .close = pair_op_close,
     .loop = pair_op_loop,
+    .under_way = pair_op_under_way,
     .healthy = pair_op_healthy,
     .stranded = pair_op_stranded,
     .error = pair_op_error,
