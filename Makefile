@@ -37,7 +37,7 @@ tsan: deps
 fuzz: deps
 	@tools/deps.sh --clang
 	@CC=clang $(call CONFIGURE,$(BUILD)-fuzz) -DPC_FUZZ=ON -DPC_SANITIZE=address -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS=-O1 >/dev/null
-	@cmake --build $(BUILD)-fuzz -j $(JOBS)
+	@cmake --build $(BUILD)-fuzz -j $(JOBS) --target fuzz_targets
 	@tools/fuzz.sh $(BUILD)-fuzz
 
 bench: build
