@@ -210,12 +210,12 @@ def test_a_very_slow_reader_is_not_cut_though_its_socket_never_becomes_writable(
             conn.send(BLOCK)
 
     o = origin(script)
-    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\nhttp serve\ntimeout send 700ms\n"
+    p = portcullis("tls @CERTS@/localhost.pem @CERTS@/localhost.key\nhttp serve\ntimeout send 3s\n"
                    f"site * -> 127.0.0.1:{o.port}\n")
     with (p.connect_tls() if tls else p.connect()) as client:
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        for _ in range(40):
+        for _ in range(60):
             client.read_exactly(16384)
             time.sleep(0.1)
         assert p.log_records() == []
