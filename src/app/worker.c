@@ -2,6 +2,7 @@
 
 #include "app/channel.h"
 #include "app/child.h"
+#include "app/heap_trim.h"
 #include "app/metrics_desk.h"
 #include "app/privilege.h"
 #include "app/process_facts.h"
@@ -62,6 +63,7 @@ struct worker {
     bool draining;
     uint64_t drain_until_ms;
     struct watchdog watchdog;
+    struct heap_trim heap_trim;
     struct query_desk desk;
     struct metrics_desk metrics_desk;
     struct metrics *metrics;
@@ -444,6 +446,16 @@ static bool wait_for_news(struct worker *w)
     return letters;
 }
 
+static uint64_t open_connections(const struct worker *w)
+{
+    uint64_t open = 0;
+    for (unsigned i = 0; i < w->thread_count; i++)
+        if (w->threads[i].conf.loop != NULL) /* it has begun */
+            open += atomic_load_explicit(&front_counters(w->threads[i].front)->sessions,
+                                         memory_order_relaxed);
+    return open;
+}
+
 static void look_at_loops(struct worker *w)
 {
     int still = watchdog_look(&w->watchdog, clock_mono_ms());
@@ -549,6 +561,8 @@ void worker_main(int channel, void *argument)
         announce(w);
         answer_questions(w);
         look_at_loops(w);
+        if (heap_trim_due(&w->heap_trim, open_connections(w), clock_mono_ms()))
+            malloc_trim(0);
         sweep(w);
         if (w->draining)
             drain_turn(w);

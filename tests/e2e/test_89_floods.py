@@ -69,6 +69,9 @@ def test_honest_clients_are_served_in_a_flood(portcullis, certs, processes, kind
     strokes = int(attacker.stdout)
     wait_for(lambda: p.status()["connections"]["now"] == 0, "all connections to be gone", timeout=90)
     wait_for(lambda: fds(worker) <= descriptors + 16, "descriptors to be closed", timeout=90)
+    # What a crowd had is given back within some seconds of its leaving.
+    if not SANITIZED:
+        wait_for(lambda: rss_kb(worker) <= before + GROWTH_KB / 8, "memory to be given back", timeout=20)
     after = rss_kb(worker)
     tell(f"flood {kind}", strokes=strokes, seconds=SECONDS, honest=len(times), failed=bad,
          p50_ms=round(sorted(times)[len(times) // 2] * 1000, 1), p99_ms=round(p99(times) * 1000, 1),
@@ -79,4 +82,3 @@ def test_honest_clients_are_served_in_a_flood(portcullis, certs, processes, kind
     if not SANITIZED:
         assert p99(times) < 1
         assert watch.kb <= before + GROWTH_KB, f"{before} kB became {watch.kb} kB"
-        assert after <= before + GROWTH_KB / 4, f"{before} kB, {watch.kb} kB at most, {after} kB afterwards"
