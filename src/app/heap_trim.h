@@ -18,6 +18,7 @@ enum {
 struct heap_trim {
     uint64_t most; /* connections open at once since the last one */
     uint64_t last_ms;
+    bool again; /* once more after the pause, for what the last of them had */
 };
 
 /* Called about twice a second with how many connections are open. True: it is time. */
