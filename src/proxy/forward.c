@@ -604,7 +604,7 @@ static void on_head(struct client_request *request)
     }
     x->record.answer_us = access_record_mark(x->start_us, clock_mono_us());
     x->record.origin_status = f->answer.status;
-    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, true);
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, NULL);
     forget_kept(f);
     x->waits.answer_ms = 0;
     if (binds_connection(&f->answer, HEADER_WWW_AUTHENTICATE))
@@ -676,7 +676,8 @@ bool forward_timed_out(struct exchange *x)
         return false;
     bool repeated = f->repeated_timeout;
     f->wait.origin_index = f->conn->origin_index;
-    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index,
+                    "it did not answer in time");
     release(f, false);
     f->repeated_timeout = true;
     return !repeated && try_again(f, AGAIN_SILENT);
@@ -694,7 +695,8 @@ bool forward_look(struct exchange *x)
         return true;
     }
     f->wait.origin_index = f->conn->origin_index;
-    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index, false);
+    upstream_report(upstreams_of(f), conf_of(f), f->conn->origin_index,
+                    "its machine takes no packets");
     release(f, false);
     return try_again(f, AGAIN_GONE);
 }
@@ -709,7 +711,7 @@ static void on_client_failed(struct client_request *request, enum client_failure
     f->wait.origin_index = origin_index;
     release(f, false);
     if (!stale)
-        upstream_report(upstreams_of(f), conf_of(f), origin_index, false);
+        upstream_report(upstreams_of(f), conf_of(f), origin_index, why.at != NULL ? why.at : "");
     if (x->tunnel) {
         answer_cut(x, ACCESS_ORIGIN_ABORTED);
         return;

@@ -497,15 +497,15 @@ void upstream_give(struct upstreams *upstreams, struct origin_conn *conn,
 }
 
 void upstream_report(struct upstreams *upstreams, const struct upstream_conf *conf,
-                     unsigned origin_index, bool ok)
+                     unsigned origin_index, const char *failure)
 {
     struct origin *origin = origin_find(&upstreams->origins, conf->origins[origin_index].identity);
     if (origin == NULL)
         return;
-    if (ok)
+    if (failure == NULL)
         origin_succeeded(&upstreams->origins, origin);
     else
-        origin_failed(&upstreams->origins, origin, conf, NULL);
+        origin_failed(&upstreams->origins, origin, conf, failure);
 }
 
 enum upstream_choice upstream_peek(struct upstreams *upstreams, const struct upstream_conf *conf,

@@ -78,9 +78,10 @@ void upstream_give(struct upstreams *upstreams, struct origin_conn *conn,
                    const struct upstream_conf *conf);
 /* Closes the connection. */
 void upstream_discard(struct upstreams *upstreams, struct origin_conn *conn);
-/* The origin answered properly / failed after connecting (reset, bad answer, timed out). */
+/* The origin answered properly (`failure` is NULL), or failed after connecting (reset, bad answer,
+ * timed out): why, for `status` and `explain`. */
 void upstream_report(struct upstreams *upstreams, const struct upstream_conf *conf,
-                     unsigned origin_index, bool ok);
+                     unsigned origin_index, const char *failure);
 
 /* What a request would meet now, as far as this thread decides it; nothing is changed. */
 enum upstream_choice {

@@ -252,6 +252,9 @@ def test_a_lying_origin_rests_and_its_requests_are_told(portcullis, origin):
     p = portcullis("workers 1\nrest 60s\n" + upstream(liar.port, honest.port) + SITE)
     got = [p.get().status for _ in range(10)]
     assert got.count(502) == 1 and got.count(200) == 9
+    told = p.control("status").stdout
+    record = p.wait_log(lambda r: r["status"] == 502)
+    assert "state: resting" in told and f"why: {record['why']}" in told
 
 
 def test_a_frozen_origin_holds_no_more_than_its_connections(portcullis, origin):

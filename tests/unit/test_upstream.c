@@ -305,11 +305,11 @@ static void after_its_rest_an_origin_is_tried_again(void **state)
     struct stage *s = *state;
     s->conf.rest_ms = 400;
     s->conf.origin_count = 2;
-    upstream_report(s->upstreams, &s->conf, 0, false); /* not met yet: nothing to remember */
+    upstream_report(s->upstreams, &s->conf, 0, "it failed"); /* not met yet: nothing to remember */
     struct asker a = {0};
     take_ok(s, &a);
     assert_int_equal(a.conn->origin_index, 0);
-    upstream_report(s->upstreams, &s->conf, 0, false);
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
     discard(s, &a);
     for (int i = 0; i < 3; i++) {
         struct asker b = {0};
@@ -326,7 +326,7 @@ static void after_its_rest_an_origin_is_tried_again(void **state)
         discard(s, &c);
     }
     assert_int_equal(first, 1); /* one is to find out; the others go where it is known */
-    upstream_report(s->upstreams, &s->conf, 0, true);
+    upstream_report(s->upstreams, &s->conf, 0, NULL);
     first = 0;
     for (int i = 0; i < 4; i++) {
         struct asker c = {0};
@@ -344,14 +344,14 @@ static void it_rests_only_after_as_many_failures_in_a_row_as_configured(void **s
     s->conf.origin_count = 1;
     struct asker a = {0};
     take_ok(s, &a);
-    upstream_report(s->upstreams, &s->conf, 0, false);
-    upstream_report(s->upstreams, &s->conf, 0, false);
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
     assert_false(status_of(s).resting);
-    upstream_report(s->upstreams, &s->conf, 0, true);
-    upstream_report(s->upstreams, &s->conf, 0, false);
-    upstream_report(s->upstreams, &s->conf, 0, false);
+    upstream_report(s->upstreams, &s->conf, 0, NULL);
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
     assert_false(status_of(s).resting);
-    upstream_report(s->upstreams, &s->conf, 0, false);
+    upstream_report(s->upstreams, &s->conf, 0, "it failed");
     assert_true(status_of(s).resting);
     discard(s, &a);
 }
@@ -365,7 +365,7 @@ static void when_all_rest_the_one_that_failed_longest_ago_is_first(void **state)
         take_ok(s, &a[i]);
     const unsigned order[] = {1, 2, 0};
     for (unsigned i = 0; i < 3; i++) {
-        upstream_report(s->upstreams, &s->conf, order[i], false);
+        upstream_report(s->upstreams, &s->conf, order[i], "it failed");
         assert_true(run_for(s, 20));
     }
     for (unsigned i = 0; i < 3; i++)
