@@ -391,7 +391,7 @@ static void the_portal_compiles(void **state)
     const struct site *site = l.snapshot->sites[0];
     assert_int_equal(site->route_count, 8);
     assert_int_equal(site->redirect_port, 24743);
-    assert_int_equal(site->routes[5].conf->answer_ms, 8000);
+    assert_int_equal(site->routes[5].conf->answer_ms, 7000);
     assert_int_equal(site->routes[5].conf->forwarded, FORWARDED_MODE_UNQUOTED);
     assert_true(site->routes[3].strip);
     end(&l);
