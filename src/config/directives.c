@@ -55,7 +55,7 @@ const struct directive directives[] = {
      "the socket that commands such as status and reload use",
      "Only the one who started the program may use it, or the members of a group.",
      "control /run/portcullis.sock group adm", compile_file_control},
-    {"metrics", "ADDRESS", F, BLOCK, PLACE_METRICS, "off",
+    {"metrics", "ADDRESS", F, BLOCK, PLACE_METRICS, "not served",
      "serves counters to Prometheus at /metrics of this address",
      "A loopback address, or a block with allow lines that say who may read them: they tell the "
      "names of sites and routes. See docs/metrics.md.",
