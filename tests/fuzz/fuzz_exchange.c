@@ -19,6 +19,8 @@
 #include "tls/tls_tickets.h"
 #include "upstream/origin_shared.h"
 
+#include <zlib.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { CLIENTS_MAX = 4, WIRES_MAX = 64, FOREVER_US = 200000000 };
@@ -229,8 +231,10 @@ static void say_answer(struct fake_socket *s)
         snprintf(length, sizeof length, "Content-Length: %zu\r\n", len);
     if (framing == 1)
         snprintf(length, sizeof length, "Transfer-Encoding: chunked\r\n");
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %u X\r\n%sX-Tag: %u.%u.%u.%zu\r\n%s\r\n", status,
-                     length, client, id, seed, len, what % 5 == 0 ? "Connection: close\r\n" : "");
+    int n =
+        snprintf(text, sizeof text, "HTTP/1.1 %u X\r\n%sX-Tag: %u.%u.%u.%zu\r\n%s%s\r\n", status,
+                 length, client, id, seed, len, what % 5 == 0 ? "Connection: close\r\n" : "",
+                 seed % 3 == 0 ? "Content-Type: text/plain\r\n" : "");
     say(s, text, (size_t)n);
     if (framing < 3 && !head)
         say_body(s, seed, len, framing == 1);
@@ -466,8 +470,26 @@ static void judge_posts(void)
     }
 }
 
+/* gzip in place of the body; what was cut decodes as far as it goes. */
+static void unpack(struct wire *w)
+{
+    enum { ROOM = 1 << 16 };
+    char *out = malloc(ROOM);
+    z_stream z = {.next_in = (unsigned char *)w->body,
+                  .avail_in = (unsigned)w->body_len,
+                  .next_out = (unsigned char *)out,
+                  .avail_out = ROOM};
+    must(out != NULL && inflateInit2(&z, 15 + 16) == Z_OK);
+    int end = inflate(&z, Z_SYNC_FLUSH);
+    must(end == Z_STREAM_END || (w->result == WIRE_CUT && (end == Z_OK || end == Z_BUF_ERROR)));
+    free(w->body);
+    w->body = out;
+    w->body_len = z.total_out;
+    inflateEnd(&z);
+}
+
 /* An origin's answer that says it is whole is the whole of the answer to this very request. */
-static void judge_tagged(const struct wire *w, const struct wire *request, unsigned client)
+static void judge_tagged(struct wire *w, const struct wire *request, unsigned client)
 {
     char text[64];
     unsigned to = 0, id = 0, seed = 0;
@@ -478,8 +500,10 @@ static void judge_tagged(const struct wire *w, const struct wire *request, unsig
     text[w->tag.len] = '\0';
     must(sscanf(text, "%u.%u.%u.%zu", &to, &id, &seed, &len) == 4);
     must(to == client + 1 && (id == 0 || id == number_of(request->id)));
-    if (w->encoded || w->framing == WIRE_NONE)
+    if (w->framing == WIRE_NONE)
         return;
+    if (w->encoded)
+        unpack(w);
     must(w->result != WIRE_WHOLE || w->body_len == len);
     for (size_t i = 0; i < w->body_len; i++)
         must(w->body[i] == body_byte(seed, i));
