@@ -23,7 +23,7 @@ enum stage { ASKING, ANSWERING, LINGERING };
 struct metrics_client {
     int fd;
     enum stage stage;
-    struct addr peer;
+    bool admitted; /* may read; others get a 403 */
     char head[4096];
     size_t head_len;
     struct h1_scan scan;
@@ -104,8 +104,24 @@ static bool has_place(const struct metrics_desk *desk)
     return false;
 }
 
+/* Those who may not read get a 403, but only so many places to wait for it in. */
+enum { STRANGERS_MAX = METRICS_CLIENTS_MAX / 4 };
+
+static unsigned strangers(const struct metrics_desk *desk)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < METRICS_CLIENTS_MAX; i++)
+        count += desk->clients[i] != NULL && !desk->clients[i]->admitted;
+    return count;
+}
+
 static void take_client(struct metrics_desk *desk, int fd, const struct addr *peer, uint64_t now_ms)
 {
+    bool admitted = desk->conf.admits(desk->conf.user, peer);
+    if (!admitted && strangers(desk) == STRANGERS_MAX) {
+        close(fd);
+        return;
+    }
     unsigned i = 0;
     while (i < METRICS_CLIENTS_MAX && desk->clients[i] != NULL)
         i++;
@@ -118,7 +134,7 @@ static void take_client(struct metrics_desk *desk, int fd, const struct addr *pe
     }
     client->fd = fd;
     client->arena = arena;
-    client->peer = *peer;
+    client->admitted = admitted;
     client->deadline_ms = now_ms + METRICS_HEAD_MS;
     desk->clients[i] = client;
 }
@@ -193,7 +209,7 @@ static void answer_request(struct metrics_desk *desk, struct metrics_client *cli
 {
     bool head_only = m->method == METHOD_HEAD;
     struct str path = str_sub(m->target, 0, str_find_byte(m->target, '?'));
-    if (!desk->conf.admits(desk->conf.user, &client->peer)) {
+    if (!client->admitted) {
         begin_answer(client, 403, "Forbidden", "", STR("no allow line names this address\n"),
                      head_only);
         return;

@@ -297,9 +297,18 @@ metrics http://:{port} {{
 site * {{ /* -> respond 200 }}
 """)
     assert ask(port).startswith(b"HTTP/1.1 403 ")
+    # Those who may not read and say nothing do not take the places of those who may.
+    silent = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(8)]
+    for sock in silent[2:]:
+        with sock:
+            assert sock.recv(1) == b""
+    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.2", 0)) as sock:
         sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 200")
+    assert time.monotonic() - began < 4
+    for sock in silent[:2]:
+        sock.close()
     text = p.conf.read_text()
     p.conf.write_text(text.replace("127.0.0.2", "127.0.0.1"))
     assert p.control("reload").returncode == 0
