@@ -316,14 +316,19 @@ static struct site *shareable(struct compile *c, uint64_t hash)
 
 /* ---- all of it ---- */
 
-static void add_site(struct compile *c, struct site *site, const struct statement *s)
+/* Asked for before the site is made: one that found no room would be nobody's to end. */
+static bool has_room(struct compile *c)
 {
     struct site **sites =
         compile_grow(c, c->sites, c->site_count, &c->site_capacity, sizeof(struct site *));
-    if (sites == NULL)
-        return;
-    c->sites = sites;
-    sites[c->site_count++] = site;
+    if (sites != NULL)
+        c->sites = sites;
+    return sites != NULL;
+}
+
+static void add_site(struct compile *c, struct site *site, const struct statement *s)
+{
+    c->sites[c->site_count++] = site;
     snapshot_hold(site);
     claim_hosts(c, site, s);
 }
@@ -381,6 +386,8 @@ static void build(struct compile *c, const struct statement *s, struct site_buil
 void compile_site(struct compile *c, const struct statement *s)
 {
     uint64_t hash = compile_hash(c->file_hash, s);
+    if (!has_room(c))
+        return;
     struct site *site = shareable(c, hash);
     if (site == NULL) {
         struct site_build b = {.statement = s};
@@ -407,11 +414,12 @@ void compile_site_collect(struct compile *c)
     for (size_t i = 0; i < c->site_count; i++)
         most += c->sites[i]->file_root_count;
     snapshot->file_roots = arena_array(snapshot->arena, most, sizeof *snapshot->file_roots);
-    snapshot->sites = arena_array(snapshot->arena, c->site_count, sizeof(struct site *));
-    if (snapshot->sites == NULL || snapshot->file_roots == NULL) {
+    struct site **sites = arena_array(snapshot->arena, c->site_count, sizeof(struct site *));
+    if (sites == NULL || snapshot->file_roots == NULL) {
         compile_no_memory(c);
         return;
     }
+    snapshot->sites = sites;
     snapshot->site_count = c->site_count;
     for (size_t i = 0; i < c->site_count; i++) {
         const struct site *site = snapshot->sites[i] = c->sites[i];

@@ -25,6 +25,7 @@ struct parser {
     size_t comments_at;        /* where the lines before the next statement begin */
     bool same_line;            /* a statement ended on the line at hand */
     struct str *comment;       /* who takes a comment at the end of this line, or NULL */
+    struct str lost;           /* takes one whose statement found no memory */
 };
 
 static void *take(struct load *load, size_t bytes)
@@ -186,8 +187,7 @@ static bool is_include(const struct statement *statement)
 static void parse_statement(struct parser *p, struct block *block, unsigned depth)
 {
     struct statement *statement = new_statement(p);
-    struct str lost;
-    struct str *trailing = statement ? &statement->trailing : &lost;
+    struct str *trailing = statement ? &statement->trailing : &p->lost;
     if (p->token == TOKEN_OPEN) {
         struct block *inner = parse_block(p, depth);
         if (statement)

@@ -124,8 +124,8 @@ static void the_parser_stands_every_memory_failure(void **state)
         struct tree tree;
         diag_init(&diag, arena);
         arena_fail_at(n);
-        bool ok =
-            tree_parse_text(&tree, arena, STR("x"), STR("a \"\\n\" { b; c { d } }\ne f\n"), &diag);
+        bool ok = tree_parse_text(&tree, arena, STR("x"),
+                                  STR("a \"\\n\" { b; c { d } }\ne f; # why\ng # h\n"), &diag);
         arena_fail_at(0);
         assert_true(ok || diag.errors != 0);
         arena_end(arena);
