@@ -9,11 +9,14 @@ portal="orthanc orthanc-dicomweb python3-pydicom python3-numpy python3-flask gun
 chromium libnss3-tools fonts-dejavu-core"
 # What the thread sanitizer and the fuzzer need besides.
 clang="clang libclang-rt-dev"
+# What reads the sources.
+analyse="clang-tidy-14 cppcheck"
 # What checks the metrics: promtool. The package starts a server of its own on port 9090.
 metrics="prometheus"
 [ "${1:-}" = --metrics ] && want=$metrics
 [ "${1:-}" = --portal ] && want=$portal
 [ "${1:-}" = --clang ] && want=$clang
+[ "${1:-}" = --analyse ] && want=$analyse
 missing=""
 for package in $want; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

@@ -235,6 +235,7 @@ static void attach_fds(struct msghdr *header, union fd_space *space, const int *
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    /* cppcheck-suppress ctunullpointer ; nobody comes here with a count of 0 */
     memcpy(CMSG_DATA(c), fds, sizeof(int) * count);
 }
 

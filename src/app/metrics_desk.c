@@ -254,10 +254,10 @@ static void read_head(struct metrics_desk *desk, struct metrics_client *client)
         message_init(&message, client->arena);
         found = h1_parse_request(str_sub(so_far, 0, bytes), &head_limits, &message, &error);
     }
-    if (found == PARSE_BAD)
-        refuse(client, &error);
-    else
+    if (found == PARSE_DONE)
         answer_request(desk, client, &message);
+    else
+        refuse(client, &error);
 }
 
 /* ---- one client's turn: each answers false when the client is done with ---- */

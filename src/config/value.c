@@ -449,9 +449,7 @@ static void hint_address(struct str s, struct text *hint)
 {
     uint16_t port;
     struct value_address origin;
-    if (value_port(s, &port))
-        text_printf(hint, "say what it speaks: http://:%u or https://:%u", port, port);
-    else if (str_starts(s, STR(":")) && value_port(str_skip(s, 1), &port))
+    if (value_port(s, &port) || (str_starts(s, STR(":")) && value_port(str_skip(s, 1), &port)))
         text_printf(hint, "say what it speaks: http://:%u or https://:%u", port, port);
     else if (str_starts(s, STR("*:")) && value_port(str_skip(s, 2), &port))
         text_printf(hint, "all addresses: http://:%u or https://:%u", port, port);

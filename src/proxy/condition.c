@@ -62,8 +62,9 @@ static bool query_holds(const struct condition *c, const struct route_query *que
     struct str rest = query->query, pair;
     while (str_split(&rest, '&', &pair)) {
         size_t equals = str_find_byte(pair, '=');
-        struct str name = equals == SIZE_MAX ? pair : str_sub(pair, 0, equals);
-        struct str value = equals == SIZE_MAX ? (struct str){0} : str_skip(pair, equals + 1);
+        if (equals == SIZE_MAX)
+            equals = pair.len;
+        struct str name = str_sub(pair, 0, equals), value = str_skip(pair, equals + 1);
         if (form_eq(name, c->name) && query_value_listed(c, value))
             return true;
     }

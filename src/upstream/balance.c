@@ -94,9 +94,9 @@ static unsigned draw_one(struct balance *balance, const struct candidates *c)
     uint64_t sum = 0;
     for (unsigned i = 0; i < c->count; i++)
         sum += c->all[i].weight;
-    uint64_t at = draw(balance) % sum;
+    uint64_t at = sum > 0 ? draw(balance) % sum : 0;
     unsigned i = 0;
-    while (at >= c->all[i].weight)
+    while (i + 1 < c->count && at >= c->all[i].weight)
         at -= c->all[i++].weight;
     return i;
 }
@@ -148,7 +148,7 @@ static unsigned least_requests(struct balance *balance, const struct upstream_co
                                const struct candidates *c, uint64_t key)
 {
     struct candidates least = {.count = 0};
-    unsigned at[UPSTREAM_ORIGINS_MAX];
+    unsigned at[UPSTREAM_ORIGINS_MAX] = {0};
     for (unsigned i = 0; i < c->count; i++) {
         int order = least.count == 0 ? -1 : compare_load(&c->all[i], &least.all[0]);
         if (order > 0)

@@ -227,6 +227,7 @@ def test_any_ttl_is_served(portcullis, origin, dns, ttl):
     one, _ = two_origins(origin, keep=False)
     dns.addresses, dns.ttl = ["127.0.0.1"], ttl
     p = start(portcullis, dns, site(one.port))
+    assert p.get().text == "one"
     asked = dns.asked
     end = time.monotonic() + 2.5
     while time.monotonic() < end:

@@ -26,6 +26,8 @@
 /* After cmocka.h, whose names it needs. */
 #include "tls_make.h"
 
+#include "alloc_fail.h"
+
 struct load {
     struct arena *arena;
     struct source_set *sources;
@@ -868,6 +870,49 @@ static void metrics_are_for_this_host_or_for_those_named(void **state)
     end(&l);
 }
 
+static void one_load(void *conf)
+{
+    struct load l = {.arena = arena_new((size_t)256 << 20, 65536)};
+    diag_init(&l.diag, l.arena);
+    l.sources = source_set_disk();
+    bool asked =
+        l.sources != NULL && source_put(l.sources, SOURCE_CONF, STR("x.conf"), str_from_z(conf));
+    if (asked)
+        l.snapshot = compile_snapshot(l.sources, STR("x.conf"), NULL, &hooks, &l.diag);
+    assert_true(l.snapshot != NULL || alloc_has_failed());
+
+    assert_true(l.snapshot != NULL || !asked || l.diag.errors > 0);
+    snapshot_end(l.snapshot);
+    source_set_end(l.sources);
+    arena_end(l.arena);
+}
+
+static void without_memory_a_load_fails_and_says_so(void **state)
+{
+    (void)state;
+    assert_int_equal(chdir(PC_SOURCE_DIR "/tests/unit/config_right"), 0);
+    static char conf[] =
+        "listen http://:8080\nlisten https://:8443\nmetrics http://127.0.0.1:9100 { allow from "
+        "10.0.0.0/8 }\n"
+        "log /tmp/x.log combined\n"
+        "upstream app { balance hash client; server a.test:1 weight 2; server b.test:1 backup; "
+        "check /up every 5s }\n"
+        "site a.example *.b.example {\n"
+        "    tls internal\n"
+        "    compress on\n"
+        "    ~ ^/u/(.*) -> http://[::1]:81 unix:/run/x.sock { rewrite /v/$1 }\n"
+        "    /f/* -> files . else localhost:1 { strip; index a.html; allow from 10.0.0.0/8; deny "
+        "from any }\n"
+        "    /m/* -> redirects moved.txt else respond 410 gone\n"
+        "    /r/* -> redirect 302 https://$host/new/*\n"
+        "    /o/* -> app { header request set X-A '$host' }\n"
+        "    expect GET /r/x -> 302\n"
+        "}\n";
+    struct load l = right(conf);
+    end(&l);
+    assert_true(alloc_walk(one_load, conf) > 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -894,6 +939,7 @@ int main(void)
         cmocka_unit_test(expectations_are_tried_only_where_asked),
         cmocka_unit_test(an_error_page_has_its_limit),
         cmocka_unit_test(a_star_in_the_middle_of_a_redirect_is_warned_of),
+        cmocka_unit_test(without_memory_a_load_fails_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

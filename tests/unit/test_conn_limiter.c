@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static struct addr ip(const char *z)
 {
     struct addr addr;
@@ -112,6 +114,21 @@ static void many_addresses_together_stay_below_the_total_and_none_is_lost(void *
     conn_limiter_end(limiter);
 }
 
+static void one_limiter(void *unused)
+{
+    (void)unused;
+    struct conn_limiter *limiter = conn_limiter_new(2);
+    assert_true(limiter != NULL || alloc_has_failed());
+    if (limiter != NULL)
+        conn_limiter_end(limiter);
+}
+
+static void without_memory_there_is_no_limiter(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_limiter, NULL) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +138,7 @@ int main(void)
         cmocka_unit_test(the_rest_is_counted_and_said_once_when_due),
         cmocka_unit_test(at_the_end_everything_counted_is_said),
         cmocka_unit_test(many_addresses_together_stay_below_the_total_and_none_is_lost),
+        cmocka_unit_test(without_memory_there_is_no_limiter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

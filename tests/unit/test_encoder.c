@@ -15,6 +15,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "alloc_fail.h"
+
 #define MOST ((size_t)4 << 20)
 
 struct sunk {
@@ -223,6 +225,26 @@ static void there_is_no_encoder_for_identity(void **state)
     encoder_end(NULL);
 }
 
+static void one_encoder(void *coding)
+{
+    static char out[65536];
+    struct sunk sunk = {.text = text_over(out, sizeof out)};
+    struct encoder *encoder = encoder_new(*(enum coding *)coding);
+    assert_true(encoder != NULL || alloc_has_failed());
+    if (encoder == NULL)
+        return;
+    assert_true(encoder_feed(encoder, STR("some text"), ENCODER_FINISH, sink, &sunk));
+    encoder_end(encoder);
+}
+
+static void without_memory_there_is_no_encoder(void **state)
+{
+    (void)state;
+    enum coding all[] = {CODING_GZIP, CODING_BROTLI, CODING_ZSTD};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        assert_true(alloc_walk(one_encoder, &all[i]) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +254,7 @@ int main(void)
         cmocka_unit_test(flushing_twice_adds_nothing),
         cmocka_unit_test(a_sink_that_refuses_ends_the_stream),
         cmocka_unit_test(there_is_no_encoder_for_identity),
+        cmocka_unit_test(without_memory_there_is_no_encoder),
     };
     return cmocka_run_group_tests(tests, find_brotli, NULL);
 }

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 struct texts {
     char why_bytes[1024], notice_bytes[256];
     struct text why, notices;
@@ -213,6 +215,24 @@ static void a_socket_from_systemd_is_never_made_to_turn_away(void **state)
     listeners_fini(&l);
 }
 
+static void two_groups(void *addrs)
+{
+    struct listeners l;
+    struct texts t;
+    init_texts(&t);
+    listeners_init(&l);
+    bool got = listeners_want(&l, addrs, 2, 2, &t.why, &t.notices);
+    assert_true(got || (alloc_has_failed() && t.why.len > 0));
+    listeners_fini(&l);
+}
+
+static void without_memory_an_address_is_refused_and_the_others_stay(void **state)
+{
+    (void)state;
+    struct letter_addr addrs[2] = {free_addr(), free_addr()};
+    assert_true(alloc_walk(two_groups, addrs) > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_socket_from_systemd_is_taken_by_its_address),
         cmocka_unit_test(who_is_connected_is_served_and_nobody_else_when_turned_away),
         cmocka_unit_test(a_socket_from_systemd_is_never_made_to_turn_away),
+        cmocka_unit_test(without_memory_an_address_is_refused_and_the_others_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 enum { RING_BYTES = 2 * LOG_LINE_MAX };
 
 static struct log_waker waker;
@@ -138,6 +140,21 @@ static void a_nap_is_ended_by_a_ring_half_full(void **state)
     assert_true(was_woken());
 }
 
+static void one_ring(void *unused)
+{
+    (void)unused;
+    struct log_ring *one = log_ring_new(&waker, RING_BYTES);
+    assert_true(one != NULL || alloc_has_failed());
+    if (one != NULL)
+        log_ring_end(one);
+}
+
+static void without_memory_there_is_no_ring(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_ring, NULL) > 1);
+}
+
 int main(void)
 {
 #define WITH_RING(test) cmocka_unit_test_setup_teardown(test, make, end)
@@ -148,6 +165,7 @@ int main(void)
         WITH_RING(the_longest_line_fits_and_one_longer_is_dropped),
         WITH_RING(only_a_consumer_that_sleeps_is_woken_and_only_once),
         WITH_RING(a_nap_is_ended_by_a_ring_half_full),
+        cmocka_unit_test_setup_teardown(without_memory_there_is_no_ring, make, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static struct log_sink sink;
 static char file[] = "/tmp/pc-sink-XXXXXX";
 
@@ -290,6 +292,22 @@ static void when_syslog_is_gone_lines_wait_and_a_new_socket_is_asked_for(void **
     close(ends[0]);
 }
 
+static void one_sink(void *unused)
+{
+    struct log_sink one;
+    struct log_sink_conf conf = {.name = STR("test.log")};
+    (void)unused;
+    log_sink_init(&one);
+    assert_true(log_sink_open(&one, &conf) || alloc_has_failed());
+    log_sink_close(&one);
+}
+
+static void without_memory_a_sink_does_not_open(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_sink, NULL) > 0);
+}
+
 int main(void)
 {
     signal(SIGXFSZ, SIG_IGN); /* the log thread has all signals blocked */
@@ -308,6 +326,7 @@ int main(void)
         WITH_FILE(a_closed_pipe_is_an_error_that_is_counted),
         WITH_FILE(syslog_gets_a_datagram_per_line),
         WITH_FILE(when_syslog_is_gone_lines_wait_and_a_new_socket_is_asked_for),
+        cmocka_unit_test(without_memory_a_sink_does_not_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

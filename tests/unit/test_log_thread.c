@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 enum { PATIENCE_MS = 20000 };
 
 static char folder[] = "/tmp/pc-log-XXXXXX";
@@ -289,6 +291,26 @@ static void many_producers_lose_nothing_that_was_taken_while_files_change(void *
     assert_int_equal(check_file("a") + check_file("b"), put);
 }
 
+static void one_thread(void *unused)
+{
+    struct log_thread_conf conf = {.rings = 2};
+    struct log_sink_conf sink = {.name = STR("a")};
+    (void)unused;
+    struct log_thread *thread = log_thread_new(&conf);
+    assert_true(thread != NULL || alloc_has_failed());
+    if (thread == NULL)
+        return;
+    log_thread_set_target(thread, 0, &sink, open_log("a"));
+    log_ring_put(log_thread_ring(thread, 1), 0, STR("a line"));
+    assert_true(log_thread_stop(thread, PATIENCE_MS));
+}
+
+static void without_memory_there_is_no_thread(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_thread, NULL) > 3);
+}
+
 int main(void)
 {
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -301,6 +323,8 @@ int main(void)
         WITH_FOLDER(stopping_gives_up_on_a_reader_who_does_not_read),
         WITH_FOLDER(a_file_that_reached_its_size_is_asked_to_be_rotated_once),
         WITH_FOLDER(many_producers_lose_nothing_that_was_taken_while_files_change),
+        cmocka_unit_test_setup_teardown(without_memory_there_is_no_thread, make_folder,
+                                        remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static struct access_record record_of(unsigned status, uint64_t total_us)
 {
     struct access_record record = {0};
@@ -184,6 +186,31 @@ static void threads_add_up_and_readers_see_only_growth(void **state)
     metrics_end(m);
 }
 
+static void one_count(void *unused)
+{
+    (void)unused;
+    struct metrics *m = metrics_new(2);
+    assert_true(m != NULL || alloc_has_failed());
+    if (m == NULL)
+        return;
+    struct access_record record = record_of(200, 2000);
+    struct metrics_sum sum = {0};
+    for (unsigned i = 0; i < 100; i++) { /* more than there is room for at first */
+        char route[16];
+        snprintf(route, sizeof route, "/%u", i);
+        uint32_t series = metrics_series(m, STR("a"), str_from_z(route));
+        metrics_count(metrics_of_thread(m, 1), series, &record);
+        assert_true(metrics_add_to(m, series, &sum) || alloc_has_failed());
+    }
+    metrics_end(m);
+}
+
+static void without_memory_what_cannot_be_counted_is_not(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_count, NULL) > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +221,7 @@ int main(void)
         cmocka_unit_test(refused_connections_belong_to_no_site),
         cmocka_unit_test(names_have_a_bound_and_those_before_it_go_on),
         cmocka_unit_test(threads_add_up_and_readers_see_only_growth),
+        cmocka_unit_test(without_memory_what_cannot_be_counted_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static int log_in, log_out;
 
 static int begin(void **state)
@@ -110,6 +112,22 @@ static void the_number_of_names_is_bounded(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
+static void one_outage(void *unused)
+{
+    struct name_notices n = {0};
+    (void)unused;
+    name_found(&n, STR("a.test"));
+    name_failed(&n, STR("a.test"), "timeout", false);
+    assert_true(told()[0] != 0 || alloc_has_failed());
+    name_notices_fini(&n);
+}
+
+static void without_memory_an_outage_is_not_told_of(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_outage, NULL) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +135,7 @@ int main(void)
         TEST(an_outage_and_its_end_are_told_once),
         TEST(gone_is_worse_than_failing_and_stays_so),
         TEST(the_number_of_names_is_bounded),
+        cmocka_unit_test_setup_teardown(without_memory_an_outage_is_not_told_of, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static char top[64];
 static struct loop *loop;
 static struct open_files *files;
@@ -260,7 +262,7 @@ static void a_file_nobody_asks_for_is_closed(void **state)
     assert_true(keep("b", "8"));
     assert_int_equal(open_files_sweep(files, now + OPEN_FILES_IDLE_MS - 1), 1);
     assert_true(is_kept("b", "8"));
-    assert_int_equal(open_files_sweep(files, now + OPEN_FILES_IDLE_MS), 0);
+    assert_int_equal(open_files_sweep(files, loop_now_ms(loop) + OPEN_FILES_IDLE_MS), 0);
     assert_false(is_kept("b", "8"));
 }
 
@@ -317,6 +319,30 @@ static void a_path_too_long_for_the_system_is_not_found(void **state)
     close(fd);
 }
 
+static void one_file(void *unused)
+{
+    struct stat st;
+    (void)unused;
+    struct open_files *few = open_files_new(loop);
+    assert_true(few != NULL || alloc_has_failed());
+    if (few == NULL)
+        return;
+    int fd = open_there("s/one", &st);
+    struct open_file *file = open_files_keep(few, str_from_z(top), STR("s/one"), fd, &st);
+    assert_true(file != NULL || alloc_has_failed());
+    if (file == NULL)
+        close(fd); /* it is still ours */
+    else
+        open_file_release(file);
+    open_files_end(few);
+}
+
+static void without_memory_files_are_not_kept(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_file, NULL) > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_file_is_looked_at_once_in_a_turn),
         cmocka_unit_test(small_files_are_kept_with_their_bytes),
         cmocka_unit_test(a_path_too_long_for_the_system_is_not_found),
+        cmocka_unit_test(without_memory_files_are_not_kept),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static unsigned calls;
 
 static bool two_more(struct query *query, void *user)
@@ -157,6 +159,25 @@ static void one_client_too_many_is_told_so(void **state)
         close(mine[i]);
 }
 
+static void one_question(void *unused)
+{
+    struct desk_test t;
+    (void)unused;
+    start(&t);
+    ssize_t sent = send(t.client, "a b\0", 4, MSG_NOSIGNAL);
+    if (sent > 0)
+        shutdown(t.client, SHUT_WR);
+    take_answer(&t);
+    assert_true(t.got_len > 0 || alloc_has_failed());
+    end(&t);
+}
+
+static void without_memory_a_question_is_dropped(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_question, NULL) > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_question_may_have_so_many_words_and_no_more),
         cmocka_unit_test(who_says_nothing_is_dropped),
         cmocka_unit_test(one_client_too_many_is_told_so),
+        cmocka_unit_test(without_memory_a_question_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

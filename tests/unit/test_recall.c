@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static struct access_record record_of(unsigned number)
 {
     static char path[64];
@@ -168,6 +170,24 @@ static void refusals_are_found_by_their_client(void **state)
     recall_end(recall);
 }
 
+static void one_memory(void *unused)
+{
+    (void)unused;
+    struct recall *recall = recall_new(2);
+    assert_true(recall != NULL || alloc_has_failed());
+    if (recall == NULL)
+        return;
+    struct access_record record = record_of(1);
+    recall_put(recall, &record);
+    recall_end(recall);
+}
+
+static void without_memory_nothing_is_remembered(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_memory, NULL) > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +196,7 @@ int main(void)
         cmocka_unit_test(nothing_is_too_long_for_an_entry),
         cmocka_unit_test(every_length_of_a_string_is_kept_or_cut_cleanly),
         cmocka_unit_test(refusals_are_found_by_their_client),
+        cmocka_unit_test(without_memory_nothing_is_remembered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

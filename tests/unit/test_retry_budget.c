@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static unsigned spend_all(struct retry_budgets *b, uint64_t identity, uint64_t now_ms)
 {
     unsigned spent = 0;
@@ -84,6 +86,22 @@ static void the_number_kept_is_bounded(void **state)
     retry_budgets_fini(&b);
 }
 
+static void one_budget(void *unused)
+{
+    struct retry_budgets b;
+    (void)unused;
+    retry_budgets_init(&b);
+    retry_budget_earn(&b, 1, 1000);
+    assert_true(retry_budget_spend(&b, 1, 1000) || alloc_has_failed());
+    retry_budgets_fini(&b);
+}
+
+static void without_memory_nothing_is_repeated(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_budget, NULL) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +110,7 @@ int main(void)
         cmocka_unit_test(what_is_saved_is_bounded_by_the_rate),
         cmocka_unit_test(upstreams_do_not_pay_for_each_other),
         cmocka_unit_test(the_number_kept_is_bounded),
+        cmocka_unit_test(without_memory_nothing_is_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static char memory[256 * 1024];
 
 static struct access_record record_of(unsigned status)
@@ -164,6 +166,27 @@ static void every_record_arrives_or_is_counted(void **state)
     tail_end(tail);
 }
 
+static void one_tail(void *unused)
+{
+    const struct tail_filter filter = {0};
+    (void)unused;
+    struct tail *tail = tail_new(&filter, 2);
+    assert_true(tail != NULL || alloc_has_failed());
+    if (tail == NULL)
+        return;
+    struct access_record record = record_of(200);
+    struct text out = text_over(memory, sizeof memory);
+    tail_offer(tail, 1, &record);
+    tail_take(tail, &out, 10);
+    tail_end(tail);
+}
+
+static void without_memory_there_is_no_tail(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_tail, NULL) > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +196,7 @@ int main(void)
         cmocka_unit_test(what_nobody_takes_is_counted_not_kept),
         cmocka_unit_test(no_more_is_taken_than_there_is_room_for),
         cmocka_unit_test(every_record_arrives_or_is_counted),
+        cmocka_unit_test(without_memory_there_is_no_tail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

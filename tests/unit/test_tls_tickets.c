@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static const uint8_t one[32] = {1}, two[32] = {2}, three[32] = {3};
 static const int64_t now = 1800000000, period = 3 * TLS_TICKET_SECONDS;
 
@@ -115,12 +117,28 @@ static void readers_never_see_half_a_secret(void **state)
     tls_tickets_end(tickets);
 }
 
+static void some_tickets(void *unused)
+{
+    (void)unused;
+    struct tls_tickets *tickets = tls_tickets_new();
+    assert_true(tickets != NULL || alloc_has_failed());
+    if (tickets != NULL)
+        tls_tickets_end(tickets);
+}
+
+static void without_memory_there_are_no_tickets(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(some_tickets, NULL) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_differ_by_secret_and_id_and_by_nothing_else),
         cmocka_unit_test(a_ticket_of_the_epoch_before_gets_its_key),
         cmocka_unit_test(readers_never_see_half_a_secret),
+        cmocka_unit_test(without_memory_there_are_no_tickets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 /* --- a resolver that knows what the test says ----------------------------------------------------
  */
 
@@ -923,6 +925,43 @@ static void a_callback_may_free_the_wait(void **state)
 
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_begin, stage_end)
 
+/* A fresh connection, one given back and taken again, one that waits in a queue. */
+static void one_take(void *state)
+{
+    struct stage *s = state;
+    struct origin_registry *registry = origin_registry_new();
+    struct upstreams *upstreams =
+        registry == NULL ? NULL : upstreams_new(s->loop, fake_resolver, registry);
+    struct stage mine = *s;
+    mine.registry = registry;
+    mine.upstreams = upstreams;
+    for (int i = 0; upstreams != NULL && i < 3; i++) {
+        struct asker a = {.wait.fresh = i == 1};
+        take(&mine, &a);
+        assert_true(a.conn != NULL || alloc_has_failed());
+        if (a.conn != NULL && i == 0)
+            give(&mine, &a);
+        else if (a.conn != NULL)
+            discard(&mine, &a);
+        assert_int_equal(status_of(&mine).failures, 0);
+    }
+    upstreams_end(upstreams);
+    origin_registry_end(registry);
+    for (unsigned i = 0; i < SERVERS; i++)
+        for (int fd; (fd = accept(s->listeners[i], NULL, NULL)) >= 0;)
+            close(fd);
+}
+
+static void without_memory_a_request_fails_and_the_origin_does_not(void **state)
+{
+    struct stage *s = *state;
+    s->conf.origin_count = 2;
+    static const char *const ips[] = {"127.0.0.1"};
+    assert_true(alloc_walk(one_take, s) > 5);
+    with_name(s, 0, ips, 1);
+    assert_true(alloc_walk(one_take, s) > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -957,6 +996,7 @@ int main(void)
         STAGED(a_cancelled_wait_gets_no_answer_in_any_state),
         STAGED(a_callback_may_give_back_discard_and_take_again),
         STAGED(a_callback_may_free_the_wait),
+        STAGED(without_memory_a_request_fails_and_the_origin_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

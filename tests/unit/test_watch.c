@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 struct world {
     char dir[64], a[96], b[96], link[96];
     struct watch watch;
@@ -145,6 +147,24 @@ static void a_failed_load_keeps_the_files_of_the_one_before(void **state)
     assert_false(look(w));
 }
 
+static void one_watch(void *state)
+{
+    struct world *w = state;
+    struct watch watch;
+    watch_init(&watch);
+    watch_begin(&watch);
+    watch_add(&watch, w->a);
+    watch_add(&watch, w->b);
+    watch_end(&watch, false, 0);
+    (void)watch_look(&watch, watch.next_ms);
+    watch_fini(&watch);
+}
+
+static void without_memory_a_file_is_not_watched_and_the_others_are(void **state)
+{
+    assert_true(alloc_walk(one_watch, *state) > 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +176,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_changed_while_it_was_read_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failed_load_keeps_the_files_of_the_one_before, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(without_memory_a_file_is_not_watched_and_the_others_are,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
