@@ -292,7 +292,7 @@ static void calm_down(struct pair_end *server)
             go_on_with_answer(ask, true);
         }
         moved = pair_deliver(server, 1000) || scene.ask != ask;
-        pair_run_tasks();
+        moved = pair_run_tasks() || moved; /* more requests are taken in another turn */
     }
     check(scene.ended && scene.ask == NULL);
 }
