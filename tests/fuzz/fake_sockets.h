@@ -52,7 +52,7 @@ struct fake_socket {
     struct sockaddr_in peer;
     /* The script's own. */
     unsigned answered;
-    bool raw;
+    bool raw; /* it said what no one knows, or became a tunnel */
 };
 
 static struct {

@@ -175,7 +175,8 @@ static unsigned client_of(const struct wire *w)
     return client;
 }
 
-/* All requests that an origin has on one connection; after an upgrade bytes are no requests. */
+/* All requests that an origin has on one connection; after an upgrade that it may have agreed to
+ * bytes are no requests. */
 static unsigned origin_requests(const struct fake_socket *s, struct wire *list)
 {
     unsigned count = 0;
@@ -190,7 +191,7 @@ static unsigned origin_requests(const struct fake_socket *s, struct wire *list)
         must(w->hosts == 1 && w->ids <= 1);
         count++;
         at += w->bytes;
-        if (w->upgrade)
+        if (w->upgrade && s->raw)
             break;
     }
     return count;
@@ -265,6 +266,7 @@ static void say_switch(struct fake_socket *s)
                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     say(s, text, sizeof text - 1);
     s->answered++;
+    s->raw = true;
 }
 
 static void set_pace(struct fake_socket *s)
