@@ -200,7 +200,8 @@ static void begin_answer(struct metrics_client *client, unsigned status, const c
                                   "Cache-Control: no-store\r\n%s"
                                   "Connection: close\r\n\r\n",
                                   status, reason, body.len, more);
-    client->parts[1] = head_only ? STR("") : body;
+    /* Without memory there is no head, and a body alone is no answer: then it is closed at once. */
+    client->parts[1] = head_only || str_empty(client->parts[0]) ? STR("") : body;
     client->stage = ANSWERING;
 }
 

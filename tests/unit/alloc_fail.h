@@ -13,6 +13,8 @@
 #ifndef PC_TESTS_ALLOC_FAIL_H
 #define PC_TESTS_ALLOC_FAIL_H
 
+#include "base/arena.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -34,9 +36,12 @@ void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *old, size_t bytes);
 char *__real_strdup(const char *text);
+/* An arena of the test's own always begins with memory. */
+struct arena *alloc_spared_arena(size_t cap_bytes, size_t chunk_bytes);
 #define malloc(bytes) __real_malloc(bytes)
 #define calloc(count, bytes) __real_calloc(count, bytes)
 #define realloc(old, bytes) __real_realloc(old, bytes)
+#define arena_new(cap_bytes, chunk_bytes) alloc_spared_arena(cap_bytes, chunk_bytes)
 #undef strdup
 #define strdup(text) __real_strdup(text)
 

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 /* Addresses are used alone. */
 void resolver_ask(struct resolver *resolver, struct resolver_wait *wait)
 {
@@ -481,6 +483,25 @@ static void first_looks_are_spread(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_begin, stage_end)
 
+static void one_watch(void *state)
+{
+    struct stage *s = state;
+    const struct health_conf conf = {.loop = s->loop, .origins = s->origins};
+    struct health *health = health_new(&conf);
+    assert_true(health != NULL || alloc_has_failed());
+    if (health == NULL)
+        return;
+    health_begin(health);
+    health_add(health, &s->conf);
+    health_commit(health);
+    health_end(health);
+}
+
+static void without_memory_an_origin_is_not_looked_at(void **state)
+{
+    assert_true(alloc_walk(one_watch, *state) > 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -496,6 +517,7 @@ int main(void)
         TEST(what_is_named_no_more_is_neither_looked_at_nor_down),
         TEST(of_two_checks_both_must_be_well),
         TEST(first_looks_are_spread),
+        TEST(without_memory_an_origin_is_not_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

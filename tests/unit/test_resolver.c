@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 /* --- a DNS server on the same loop
  * ------------------------------------------------------------------ */
 
@@ -727,6 +729,32 @@ static void many_threads_ask_while_the_configuration_changes(void **state)
 
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, stage_begin, stage_end)
 
+/* From nothing to an answer. */
+static void one_lookup(void *state)
+{
+    struct stage mine = *(struct stage *)state;
+    char memory[200];
+    mine.hub = resolver_hub_new(mine.loop, conf_text(mine.port, memory, sizeof memory),
+                                STR("192.0.2.7 hosted.test\n"));
+    assert_true(mine.hub != NULL || alloc_has_failed());
+    if (mine.hub == NULL)
+        return;
+    mine.resolver = resolver_new(mine.hub, mine.loop);
+    assert_true(mine.resolver != NULL || alloc_has_failed());
+    struct asker a;
+    if (mine.resolver != NULL) {
+        ask_and_wait(&mine, &a, "app.test");
+        assert_true(a.answer.count > 0 || alloc_has_failed());
+        resolver_end(mine.resolver);
+    }
+    resolver_hub_end(mine.hub);
+}
+
+static void without_memory_a_name_is_not_found(void **state)
+{
+    assert_true(alloc_walk(one_lookup, *state) > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -754,6 +782,7 @@ int main(void)
         STAGED(hub_and_resolver_may_end_in_either_order_with_questions_under_way),
         STAGED(a_new_configuration_counts_at_once),
         STAGED(many_threads_ask_while_the_configuration_changes),
+        STAGED(without_memory_a_name_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

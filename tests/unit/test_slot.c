@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 struct stage {
     struct loop *loop;
     struct origin_registry *registry;
@@ -295,6 +297,22 @@ static void over_all_threads_the_cap_holds_and_no_slot_is_lost(void **state)
 
 #define STAGED(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+static void one_wait(void *state)
+{
+    struct asker a;
+    assert_true(ask(state, &a, 0, 1, 3) || alloc_has_failed());
+    if (a.wait != NULL)
+        slot_abandon(a.wait);
+}
+
+static void without_memory_nobody_waits(void **state)
+{
+    struct stage *s = *state;
+    assert_true(slot_take(s->origin, 1));
+    assert_true(alloc_walk(one_wait, s) > 0);
+    slot_leave(s->origin);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +324,7 @@ int main(void)
         STAGED(a_first_with_a_lower_cap_who_leaves_lets_the_next_in),
         STAGED(a_slot_on_its_way_to_a_loop_that_ends_keeps_the_origin_alive),
         STAGED(over_all_threads_the_cap_holds_and_no_slot_is_lost),
+        cmocka_unit_test_setup_teardown(without_memory_nobody_waits, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

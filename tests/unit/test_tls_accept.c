@@ -1,5 +1,6 @@
 #include "tls/tls_accept.h"
 
+#include "alloc_fail.h"
 #include "base/arena.h"
 #include "base/text.h"
 #include "stream_pair.h"
@@ -1085,6 +1086,50 @@ static void an_idle_stream_is_small(void **state)
         world_end(worlds[i]);
 }
 
+static void one_handshake(void *unused)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    (void)unused;
+    world->ctx = SSL_CTX_new(TLS_client_method());
+    world->site = (struct site){.certs = {ecdsa}, .cert_count = 1};
+    pair_init(&world->pair);
+    world->seen.stream =
+        tls_accept(&world->pair.ends[0].stream, server, choose, &world->site, &user, &world->seen);
+    assert_true(world->seen.stream != NULL || alloc_has_failed());
+    peer_init(&world->peer, &world->pair.ends[1], world->ctx, true);
+    if (world->seen.stream == NULL)
+        world->seen.stream = &world->pair.ends[0].stream; /* it stays ours */
+    else
+        shake(world, 100);
+    assert_true(world->seen.open || alloc_has_failed());
+    world_end(world);
+}
+
+/* A refusal has a sentence, which takes memory too. */
+static void one_refusal(void *unused)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    (void)unused;
+    world->ctx = SSL_CTX_new(TLS_client_method());
+    pair_init(&world->pair);
+    world->seen.stream =
+        tls_accept(&world->pair.ends[0].stream, server, choose, &world->site, &user, &world->seen);
+    peer_init(&world->peer, &world->pair.ends[1], world->ctx, true);
+    if (world->seen.stream == NULL)
+        world->seen.stream = &world->pair.ends[0].stream;
+    else
+        shake(world, 100);
+    assert_false(world->seen.open);
+    world_end(world);
+}
+
+static void without_memory_a_handshake_ends(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_handshake, NULL) > 2);
+    assert_true(alloc_walk(one_refusal, NULL) > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1121,6 +1166,7 @@ int main(void)
         cmocka_unit_test(plain_http_gets_a_400_in_plain_text),
         cmocka_unit_test(what_is_no_tls_is_refused_at_its_header),
         cmocka_unit_test(an_idle_stream_is_small),
+        cmocka_unit_test(without_memory_a_handshake_ends),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

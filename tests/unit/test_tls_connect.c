@@ -1,5 +1,6 @@
 #include "tls/tls_connect.h"
 
+#include "alloc_fail.h"
 #include "base/text.h"
 #include "stream_pair.h"
 #include "tls_make.h"
@@ -347,6 +348,42 @@ static void a_refused_connection_is_told_as_such(void **state)
     free(world);
 }
 
+static void one_connect(void *unused)
+{
+    char sentence[256];
+    struct text why = text_over(sentence, sizeof(sentence));
+    struct world *world = calloc(1, sizeof(*world));
+    (void)unused;
+    struct tls_trust *store = tls_trust_new(str_from_z(ca.cert_pem), STR("ca.pem"), &why);
+    assert_true(store != NULL || alloc_has_failed());
+    struct tls_client_conf conf = conf_for("origin.example");
+    conf.trust = store;
+    pair_init(&world->pair);
+    peer_init(&world->peer, &world->pair.ends[1], origin, false);
+    SSL_use_certificate(world->peer.ssl, good.cert);
+    SSL_use_PrivateKey(world->peer.ssl, good.key);
+    if (store != NULL)
+        world->seen.stream =
+            tls_connect(&world->pair.ends[0].stream, client, &conf, &user, &world->seen);
+    struct stream *lower = &world->pair.ends[0].stream;
+    if (world->seen.stream == NULL) {
+        world->seen.stream = lower; /* it stays ours */
+    } else {
+        lower->user->on_open(lower->user_data);
+        pair_pump(&world->pair, 100);
+    }
+    assert_true(world->seen.open || alloc_has_failed());
+    world_end(world);
+    if (store != NULL)
+        tls_trust_unref(store);
+}
+
+static void without_memory_a_handshake_with_an_origin_ends(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_connect, NULL) > 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +396,7 @@ int main(void)
         cmocka_unit_test(our_certificate_is_shown_when_asked_for),
         cmocka_unit_test(what_is_no_tls_is_named),
         cmocka_unit_test(a_refused_connection_is_told_as_such),
+        cmocka_unit_test(without_memory_a_handshake_with_an_origin_ends),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,7 @@
 /* The gate over turns that the test counts itself. */
 #include "tls/tls_gate.h"
 
+#include "alloc_fail.h"
 #include "stream_pair.h"
 
 #include <setjmp.h>
@@ -115,12 +116,28 @@ static void who_leaves_is_not_called_nor_anyone_after_the_end(void **state)
     tls_gate_leave(&clients[TLS_HANDSHAKES_PER_TURN + 1].place);
 }
 
+static void one_gate(void *unused)
+{
+    (void)unused;
+    struct tls_gate *gate = tls_gate_new();
+    assert_true(gate != NULL || alloc_has_failed());
+    if (gate != NULL)
+        tls_gate_end(gate);
+}
+
+static void without_memory_there_is_no_gate(void **state)
+{
+    (void)state;
+    assert_true(alloc_walk(one_gate, NULL) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(so_many_go_on_in_one_turn_and_the_others_in_the_next_in_order),
         cmocka_unit_test(who_comes_later_stands_behind_those_who_wait),
         cmocka_unit_test(who_leaves_is_not_called_nor_anyone_after_the_end),
+        cmocka_unit_test(without_memory_there_is_no_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

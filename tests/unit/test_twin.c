@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 static struct str layout_of(struct arena *arena, const char *text, struct diag *diag)
 {
     struct tree tree;
@@ -149,6 +151,33 @@ static void words_that_need_quotes_get_them(void **state)
     arena_end(arena);
 }
 
+static void one_twin(void *bytes)
+{
+    struct arena *arena = arena_new(1 << 22, 4096);
+    struct diag diag;
+    struct tree tree, back;
+    struct text out = text_over(bytes, 1 << 16), layout = out;
+    diag_init(&diag, arena);
+    bool parsed =
+        tree_parse_text(&tree, arena, STR("x"),
+                        STR("# a\nsite b { /c -> d:1 { strip }\n~ '^/\\d$' -> e # f\n}\n"), &diag);
+    assert_true(parsed || (alloc_has_failed() && diag.errors > 0));
+    if (parsed) {
+        tree_print(&tree, &layout);
+        twin_print(&tree, &out);
+        bool read = tree_parse_text(&back, arena, STR("x.json"), text_str(&out), &diag);
+        assert_true(read || alloc_has_failed());
+    }
+    arena_end(arena);
+}
+
+static void without_memory_there_is_no_twin_but_an_answer(void **state)
+{
+    (void)state;
+    static char bytes[1 << 16];
+    assert_true(alloc_walk(one_twin, bytes) > 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_twin_is_loaded_like_a_file),
         cmocka_unit_test(a_twin_out_of_form_is_told_where),
         cmocka_unit_test(words_that_need_quotes_get_them),
+        cmocka_unit_test(without_memory_there_is_no_twin_but_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
