@@ -555,8 +555,8 @@ static void judge_client(unsigned client)
         free(w.body);
         /* A HEAD that was given up before it was read gets the page with its body, as any would. */
         bool unread = w.close && (w.status == 408 || w.status == 400);
-        if (request == NULL || !w.head_whole || unread)
-            break;
+        if (request == NULL || w.result == WIRE_CUT || unread)
+            break; /* what is left, if anything, is of the part that is missing */
     }
     must(records_of(client, 0, &status) >= k);
 }
