@@ -2,6 +2,7 @@
 # Runs the fuzz targets of a build directory, two at a time: tools/fuzz.sh BUILD [SECONDS], each for
 # FUZZ_SECONDS (10) unless said. FUZZ_TARGETS="exchange uri" runs only those. New inputs go to
 # BUILD/corpus, what was found to BUILD/findings, and is shown. Ends with 1 if anything was found.
+# FUZZ_FLAGS go to libFuzzer: -seed=1 tries the same again.
 set -eu
 build=$1
 seconds=${2:-${FUZZ_SECONDS:-10}}
@@ -35,7 +36,7 @@ run_one() {
     began=$(date +%s)
     # shellcheck disable=SC2046,SC2086
     if nice "$1" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
-        $(options_of "$parser") -artifact_prefix="$build/findings/$parser-" \
+        $(options_of "$parser") ${FUZZ_FLAGS:-} -artifact_prefix="$build/findings/$parser-" \
         "$build/corpus/$parser" $seeds >"$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log" | tail -n 1)
         echo "ok    $parser: $runs runs in $(($(date +%s) - began)) s"
