@@ -217,12 +217,6 @@ void front_use(struct front *front, struct snapshot *snapshot)
     front->head_limits = snapshot->head_limits;
     for (struct link *at = front->listeners.next; at != &front->listeners; at = at->next)
         match_listener(LIST_OF(at, struct front_listener, link));
-    atomic_store_explicit(&front->generation, snapshot->generation, memory_order_release);
-}
-
-uint64_t front_generation(const struct front *front)
-{
-    return atomic_load_explicit(&front->generation, memory_order_acquire);
 }
 
 void front_set_logs(struct front *front, const struct front_log *logs, size_t count)

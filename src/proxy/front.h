@@ -45,8 +45,6 @@ void front_set_logs(struct front *front, const struct front_log *logs, size_t co
 
 /* From now on new exchanges go by this snapshot. The first call starts service. */
 void front_use(struct front *front, struct snapshot *snapshot);
-/* The generation it uses; readable from any thread. */
-uint64_t front_generation(const struct front *front);
 
 /*
  * Accepts from a listening socket; the descriptor now belongs to the front. `addr` and `tls` tell

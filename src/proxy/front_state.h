@@ -57,7 +57,6 @@ struct front {
     struct conn_limiter *limiter;
     struct loop_timer summary_timer; /* of the connections that got no record of their own */
     uint64_t next_connection;
-    _Atomic uint64_t generation;
     bool draining;
     uint64_t rested_ms; /* when accepting last began to rest; 0: never */
     struct front_counters counters;
